@@ -1,0 +1,43 @@
+"""The errors a person can meet; each message says what happened and what to do.
+
+EmoscopeError
+├── InputError          what was given cannot be used: the person can change it
+│   ├── AudioError          no sound can be read from it
+│   ├── TooLargeError       over a limit of length or size
+│   └── OptionError         an option or setting has no meaning
+├── ModelError          a model is missing, broken or does not fit
+├── StorageError        results cannot be written or read back
+└── Cancelled           the person stopped the analysis; raised by a progress function, between windows
+"""
+
+
+class EmoscopeError(Exception):
+    """Anything that Emoscope reports to a person in one sentence."""
+
+
+class InputError(EmoscopeError):
+    """What was given cannot be used."""
+
+
+class AudioError(InputError):
+    """No sound can be read from the input."""
+
+
+class TooLargeError(InputError):
+    """The input is over a limit of length or size."""
+
+
+class OptionError(InputError):
+    """An option or a setting has a value without meaning."""
+
+
+class ModelError(EmoscopeError):
+    """A model is missing, broken, or does not fit."""
+
+
+class StorageError(EmoscopeError):
+    """Results cannot be written or read back."""
+
+
+class Cancelled(EmoscopeError):  # noqa: N818 — it is no error, but travels like one
+    """The person stopped the analysis."""

@@ -1,0 +1,78 @@
+"""Settings of the process, read from the environment, and the options of one analysis."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from emoscope.errors import OptionError
+
+Granularity = Literal["utterance", "frame"]
+GRANULARITIES: tuple[str, ...] = get_args(Granularity)
+LONGEST_SMOOTHING = 10.0  # seconds; more than that is one verdict, not a timeline
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person chose for one analysis."""
+
+    granularity: Granularity = "utterance"  # one verdict, or also the distribution every 20 ms
+    embedding: bool = False  # `embedding.npy` is large for frames, so only when asked for
+    smooth: float = 0.5  # seconds; about two syllables: single frames flicker
+    trim: bool = False  # silence at both ends changes the verdict a little; the person decides
+    denoise: bool = False  # models hear noise in training; cleaning can hurt as well as help
+    normalise: bool = False  # the models normalise on their own; this is for listening
+    model: str = "auto"  # "auto", "compact" or a folder
+
+    def __post_init__(self) -> None:
+        if self.granularity not in GRANULARITIES:
+            raise OptionError(f"Granularity is {' or '.join(GRANULARITIES)}, not “{self.granularity}”.")
+        if not 0 <= self.smooth <= LONGEST_SMOOTHING:
+            raise OptionError(f"Smoothing goes from 0 to {LONGEST_SMOOTHING:g} seconds, not {self.smooth:g}.")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The process's settings; each field is the environment variable `EMOSCOPE_<FIELD>`."""
+
+    host: str = "127.0.0.1"  # only this machine; 0.0.0.0 serves the network
+    port: int = 7860
+    speech_model: str = "auto"  # "auto", "compact", or a model folder
+    text_model: str = "auto"
+    models: Path = Path("models")
+    outputs: Path = Path("outputs")
+    offline: bool = False  # never touch the network
+    max_minutes: float = 120.0
+    max_mb: float = 500.0
+    threads: int = 0  # 0: as many as the machine has
+    device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Read `EMOSCOPE_*`; an empty variable counts as not set."""
+        chosen: dict[str, object] = {}
+        for name, default in vars(cls()).items():
+            variable = f"EMOSCOPE_{name.upper()}"
+            text = environment.get(variable, "").strip()
+            if text:
+                chosen[name] = _parse(variable, text, default)
+        return cls(**chosen)  # type: ignore[arg-type]  # every value was parsed to its default's type
+
+
+def _parse(variable: str, text: str, default: object) -> object:
+    """Turn the text of a variable into the type of its default."""
+    if isinstance(default, bool):
+        if text.lower() in ("1", "true", "yes", "on"):
+            return True
+        if text.lower() in ("0", "false", "no", "off"):
+            return False
+        raise OptionError(f"{variable} is 1 or 0, not “{text}”.")
+    if isinstance(default, int | float):
+        try:
+            number = type(default)(text)
+        except ValueError:
+            raise OptionError(f"{variable} is a number such as {default}, not “{text}”.") from None
+        if number < 0:
+            raise OptionError(f"{variable} cannot be negative, but is {text}.")
+        return number
+    return Path(text).expanduser() if isinstance(default, Path) else text

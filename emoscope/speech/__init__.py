@@ -1,0 +1,1 @@
+"""The speech networks, their checkpoints, and windowed inference."""
