@@ -9,6 +9,7 @@ from emoscope.errors import OptionError
 
 Granularity = Literal["utterance", "frame"]
 GRANULARITIES: tuple[str, ...] = get_args(Granularity)
+ROOT = Path(__file__).resolve().parent.parent  # the project's own folder
 LONGEST_SMOOTHING = 10.0  # seconds; more than that is one verdict, not a timeline
 
 
@@ -39,8 +40,8 @@ class Settings:
     port: int = 7860
     speech_model: str = "auto"  # "auto", "compact", or a model folder
     text_model: str = "auto"
-    models: Path = Path("models")
-    outputs: Path = Path("outputs")
+    models: Path = ROOT / "models"
+    outputs: Path = ROOT / "outputs"
     offline: bool = False  # never touch the network
     max_minutes: float = 120.0
     max_mb: float = 500.0

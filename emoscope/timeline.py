@@ -27,6 +27,11 @@ def frame_count(samples: int) -> int:
     return max(0, (samples - WINDOW) // HOP + 1)
 
 
+def frame_centres(frames: int) -> NDArray[np.float64]:
+    """Return the middle of every frame's window in seconds after the first sample, (T,)."""
+    return (HOP * np.arange(frames, dtype=np.float64) + WINDOW / 2) / RATE
+
+
 def softmax(logits: Floats) -> Floats:
     """Return probabilities along the last axis; -inf logits get exactly 0."""
     wide: NDArray[np.float64] = logits.astype(np.float64)

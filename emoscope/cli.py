@@ -1,0 +1,179 @@
+"""The command line: `./run.sh analyze clip.mp3`."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from emoscope import __version__
+from emoscope.errors import EmoscopeError, OptionError
+from emoscope.settings import GRANULARITIES, Options, Settings
+
+if TYPE_CHECKING:
+    from emoscope.results import Progress, Report
+
+BAD_USAGE = 2
+
+app = typer.Typer(
+    help="Hear emotion in recordings: one verdict, and nine emotions every 20 ms.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Granularity = StrEnum("Granularity", {name: name for name in GRANULARITIES})
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    table = "table"
+    json = "json"
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"emoscope {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Hear emotion in recordings: one verdict, and nine emotions every 20 ms."""
+
+
+@app.command()
+def analyze(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings of any format.", show_default=False)],
+    granularity: Annotated[
+        Granularity, typer.Option(help="One verdict, or also the distribution every 20 ms.")
+    ] = Granularity(Options.granularity),
+    embedding: Annotated[bool, typer.Option("--embedding", help="Also write embedding.npy.")] = Options.embedding,
+    smooth: Annotated[float, typer.Option(help="Smooth the timeline over this many seconds; 0 shows raw frames.")] = (
+        Options.smooth
+    ),
+    trim: Annotated[bool, typer.Option("--trim", help="Cut silence at both ends; times stay the file's.")] = Options.trim,
+    denoise: Annotated[bool, typer.Option("--denoise", help="Reduce steady noise.")] = Options.denoise,
+    normalise: Annotated[bool, typer.Option("--normalise", help="Bring loudness to -23 LUFS.")] = Options.normalise,
+    model: Annotated[str, typer.Option(help="auto, compact, or a model folder.")] = Options.model,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where results go.  [default: outputs/]")] = None,
+    format: Annotated[Format, typer.Option(help="What is printed: a table, or JSON and nothing else.")] = Format.table,
+) -> None:
+    """Hear the emotion of recordings, and write each one's results into a folder of its own.
+
+    Exit status: 0, or 1 when a file failed (the others are still done), or 2 for bad usage.
+    """
+    with _sentences(BAD_USAGE):
+        options = Options(
+            granularity=granularity.value, embedding=embedding, smooth=smooth, trim=trim, denoise=denoise,
+            normalise=normalise, model=model,
+        )  # fmt: skip
+        settings = Settings.from_environment(os.environ)
+    if out is not None:
+        settings = replace(settings, outputs=out)
+    with redirect_stdout(sys.stderr):  # nothing that a library prints may mix with the results
+        done, failed = _analyze_all(files, options, settings)
+    if format is Format.json:
+        _print_json(done, several=len(files) > 1)
+    else:
+        _print_table(done)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _analyze_all(files: list[Path], options: Options, settings: Settings) -> tuple[list[tuple["Report", Path]], int]:
+    """Analyse every file; report each failure on stderr and go on."""
+    from emoscope import export
+    from emoscope.analyzer import Analyzer
+
+    analyzer = Analyzer(settings)
+    done: list[tuple[Report, Path]] = []
+    failed = 0
+    for file in files:
+        try:
+            with _bar(file.name) as progress:
+                report = analyzer.analyze(file, options, progress=progress)
+                done.append((report, export.write(report, settings.outputs)))
+        except EmoscopeError as error:
+            failed += 1
+            _complain(f"{file}: {error}")
+    return done, failed
+
+
+@contextmanager
+def _bar(name: str) -> Iterator["Progress"]:
+    """Show progress on stderr when a person is watching."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        task = bars.add_task(escape(name), total=1.0)
+        yield lambda what, share: bars.update(task, description=f"{escape(name)}: {what}", completed=share)
+
+
+def _print_json(done: list[tuple["Report", Path]], *, several: bool) -> None:
+    reports = [{**report.to_dict(), "folder": str(folder)} for report, folder in done]
+    if several or reports:
+        print(json.dumps(reports if several else reports[0], ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def _print_table(done: list[tuple["Report", Path]]) -> None:
+    if not done:
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from emoscope.labels import emotion
+
+    table = Table("File", "Seconds", "Emotion", "Confidence", "Certainty", "Runner-up", "Results")
+    for report, folder in done:
+        verdict = report.verdict
+        face = emotion(verdict.emotion).emoji
+        table.add_row(
+            escape(report.recording.source.name), f"{report.recording.quality.duration:.2f}",
+            "silent" if report.silent else f"{face} {verdict.emotion}", f"{verdict.confidence:.0%}", verdict.certainty,
+            f"{verdict.runner_up} (−{verdict.margin:.0%})", escape(str(folder)),
+        )  # fmt: skip
+    console = Console()
+    console.print(table)
+    for note in dict.fromkeys(f"{report.recording.source.name}: {note}" for report, _ in done for note in _own(report)):
+        console.print(escape(note), style="dim")
+    for name, note in dict.fromkeys((report.model.name, report.model.note) for report, _ in done):
+        console.print(escape(f"Model: {name}. {note}"), style="dim")
+
+
+def _own(report: "Report") -> list[str]:
+    """Return the warnings that belong to the recording, not to the model."""
+    return [warning for warning in report.warnings if warning != report.model.note]
+
+
+@contextmanager
+def _sentences(status: int) -> Iterator[None]:
+    """Turn an error into one line on stderr and this exit status."""
+    try:
+        yield
+    except OptionError as error:
+        _complain(str(error))
+        raise typer.Exit(status) from None
+
+
+def _complain(sentence: str) -> None:
+    print(f"emoscope: {' '.join(sentence.split())}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    app(prog_name="emoscope")

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# ./run.sh             set up and open the studio on http://localhost:7860
+# ./run.sh test        set up, with the test tools, and run the whole test suite (arguments go to pytest)
+# ./run.sh COMMAND ... set up and run the command line: ./run.sh analyze clip.mp3
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+venv="${EMOSCOPE_VENV:-$root/.venv}"
+
+fail() { echo "run.sh: $*" >&2; exit 1; }
+
+find_python() {
+  for candidate in "${PYTHON:-}" python3.11 python3.12 python3.13 python3; do
+    [ -n "$candidate" ] && command -v "$candidate" >/dev/null &&
+      "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null &&
+      { echo "$candidate"; return; }
+  done
+  fail "Python 3.11 to 3.13 is needed, and none was found. Install it, or set PYTHON to its path."
+}
+
+# Install what a list of requirements names, unless this very content is installed already.
+install() {
+  local stamp="$venv/.installed-$1" files=("$root/requirements.txt" "$root/constraints.txt")
+  [ "$1" = test ] && files+=("$root/requirements-test.txt")
+  local hash; hash=$(cat "${files[@]}" | (sha256sum 2>/dev/null || shasum -a 256))
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$hash" ] && return
+  [ -x "$venv/bin/python" ] || "$(find_python)" -m venv "$venv" ||
+    fail "the virtual environment could not be made in $venv. On Debian and Ubuntu install python3-venv."
+  echo "Installing what Emoscope needs into $venv (some minutes, once) ..." >&2
+  local arguments=(-r "$root/requirements.txt")
+  [ "$1" = test ] && arguments+=(-r "$root/requirements-test.txt")
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$root/constraints.txt" "${arguments[@]}" >&2 ||
+    fail "pip could not install the packages; its message is above. Check the network, then run ./run.sh again."
+  echo "$hash" > "$stamp"
+}
+
+command="${1:-}"
+case "$command" in
+  test)
+    shift
+    install test
+    cd "$root"
+    exec "$venv/bin/python" -m pytest "$@" ;;
+  "")
+    install app
+    cd "$root"
+    exec "$venv/bin/python" app.py ;;
+  *)
+    install app
+    PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" exec "$venv/bin/python" -m emoscope.cli "$@" ;;
+esac

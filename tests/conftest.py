@@ -1,0 +1,28 @@
+"""What every test may use, and the order: quick tests first, the browser last, slow ones only when asked for."""
+
+import pytest
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="also run the tests that take minutes or gigabytes")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--slow") and not config.getoption("-m"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+    items.sort(key=_cost)  # stable: files keep their own order
+
+
+def _cost(item):
+    return 2 if item.get_closest_marker("browser") else 1 if item.get_closest_marker("heavy") else 0
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch):
+    """Keep a developer's EMOSCOPE_* settings out of the tests."""
+    import os
+
+    for name in [name for name in os.environ if name.startswith("EMOSCOPE_")]:
+        monkeypatch.delenv(name)

@@ -1,0 +1,175 @@
+"""A recording in, a report out, with a model whose answers are known."""
+
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+
+from emoscope.analyzer import ALL_SILENT, Analyzer
+from emoscope.errors import AudioError, Cancelled, ModelError, TooLargeError
+from emoscope.settings import Options, Settings
+from emoscope.timeline import SILENCE
+from tests.fakes import HalfAndHalf
+
+RATE = 16_000
+
+
+def tone(seconds, level=0.3):
+    return (level * np.sin(2 * np.pi * 220 * np.arange(round(seconds * RATE)) / RATE)).astype(np.float32)
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """Write samples to a WAV file and return it."""
+
+    def write(samples, name="clip.wav"):
+        soundfile.write(tmp_path / name, samples, RATE, subtype="FLOAT")
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def analyzer(tmp_path):
+    return Analyzer(Settings(outputs=tmp_path / "outputs"), load=lambda _folder: HalfAndHalf())
+
+
+def test_the_report_says_what_was_heard_by_whom_and_how(analyzer, clip):
+    report = analyzer.analyze(clip(tone(4)), Options(granularity="frame"), name="my voice.wav")
+    first, second = report.speech.timeline.segments(0.5)
+    assert (first.label, second.label) == ("angry", "sad")
+    assert first.end == pytest.approx(2.0, abs=0.03)
+    assert report.verdict.emotion == "sad"  # the odd frame decides
+    assert report.verdict.certainty == "close call"
+    assert report.recording.source.name == "my voice.wav"
+    assert report.model.name == "half-and-half"
+    assert set(report.seconds) == {"decode", "model", "speech"}
+    assert report.made_at.tzinfo is not None
+
+
+def test_trimmed_times_stay_on_the_clock_of_the_file(analyzer, clip):
+    file = clip(np.concatenate([np.zeros(3 * RATE, np.float32), tone(4), np.zeros(2 * RATE, np.float32)]))
+    report = analyzer.analyze(file, Options(trim=True))
+    segments = [segment for segment in report.speech.timeline.segments(0.5) if segment.label != SILENCE]
+    assert segments[0].start == pytest.approx(3.0, abs=0.3)
+    assert segments[-1].end == pytest.approx(7.0, abs=0.3)
+    assert segments[0].end == pytest.approx(5.0, abs=0.2)
+    assert report.recording.quality.duration == pytest.approx(9.0, abs=0.01)
+
+
+def test_silence_in_the_middle_is_a_segment_of_its_own(analyzer, clip):
+    report = analyzer.analyze(clip(np.concatenate([tone(2), np.zeros(2 * RATE, np.float32), tone(2)])), Options())
+    silent = [segment for segment in report.speech.timeline.segments(0.5) if segment.label == SILENCE]
+    assert len(silent) == 1
+    assert silent[0].start == pytest.approx(2.0, abs=0.1)
+    assert silent[0].end == pytest.approx(4.0, abs=0.1)
+
+
+def test_a_silent_recording_is_answered_and_said_to_mean_nothing(analyzer, clip):
+    report = analyzer.analyze(clip(np.zeros(2 * RATE, np.float32)), Options())
+    assert report.silent
+    assert ALL_SILENT in report.warnings
+    assert {segment.label for segment in report.speech.timeline.segments()} == {SILENCE}
+
+
+def test_features_are_kept_only_for_frames_with_embedding(analyzer, clip):
+    file = clip(tone(1))
+    assert analyzer.analyze(file, Options(granularity="frame")).speech.features is None
+    assert analyzer.analyze(file, Options(embedding=True)).speech.features is None
+    assert analyzer.analyze(file, Options(granularity="frame", embedding=True)).speech.features.shape == (49, 6)
+
+
+def test_a_person_can_cancel_between_steps_and_the_next_analysis_runs(analyzer, clip):
+    file = clip(tone(1))
+
+    def stop(what, _done):
+        if what == "Listening":
+            raise Cancelled("stopped")
+
+    with pytest.raises(Cancelled):
+        analyzer.analyze(file, Options(), progress=stop)
+    assert analyzer.analyze(file, Options()).verdict.emotion == "sad"
+
+
+def test_a_waiting_analysis_can_be_cancelled_while_another_one_runs(clip):
+    listening, go_on = threading.Event(), threading.Event()
+
+    class Slow(HalfAndHalf):
+        def listen(self, wave, *, features=False, progress):
+            listening.set()
+            assert go_on.wait(10)
+            return super().listen(wave, features=features, progress=progress)
+
+    analyzer = Analyzer(Settings(), load=lambda _folder: Slow())
+    file = clip(tone(1))
+    first = threading.Thread(target=analyzer.analyze, args=(file, Options()))
+    first.start()
+    assert listening.wait(10)
+
+    def stop(what, _done):
+        if what.startswith("Waiting"):
+            raise Cancelled("stopped")
+
+    with pytest.raises(Cancelled):
+        analyzer.analyze(file, Options(), progress=stop)
+    go_on.set()
+    first.join(10)
+    assert not first.is_alive()
+
+
+def test_limits_come_from_the_settings(clip):
+    analyzer = Analyzer(Settings(max_minutes=1 / 60), load=lambda _folder: HalfAndHalf())
+    with pytest.raises(TooLargeError, match="EMOSCOPE_MAX_MINUTES"):
+        analyzer.analyze(clip(tone(3)), Options())
+
+
+def test_a_missing_file_and_a_missing_model_are_sentences(tmp_path, analyzer, clip):
+    with pytest.raises(AudioError, match=r"nowhere\.wav"):
+        analyzer.analyze(tmp_path / "nowhere.wav", Options())
+    with pytest.raises(ModelError, match="no speech model in"):
+        analyzer.analyze(clip(tone(1)), Options(model=str(tmp_path / "no-model")))
+
+
+def test_the_model_loads_in_the_background_once_and_the_status_follows(clip):
+    opened = []
+    gate = threading.Event()
+
+    def load(folder):
+        assert gate.wait(10)
+        opened.append(folder)
+        return HalfAndHalf()
+
+    analyzer = Analyzer(Settings(speech_model="compact"), load=load)
+    assert analyzer.status.state == "loading"
+    analyzer.start()
+    gate.set()
+    analyzer.analyze(clip(tone(1)), Options())
+    wait_for(lambda: analyzer.status.state == "ready")
+    assert len(opened) == 1
+    assert analyzer.status.model.name == "half-and-half"
+    assert "compact" in analyzer.status.sentence
+
+
+def test_a_model_that_does_not_load_is_a_status_with_its_sentence():
+    def load(_folder):
+        raise ModelError("The weights are damaged. Download them again.")
+
+    analyzer = Analyzer(Settings(speech_model="compact"), load=load)
+    analyzer.start()
+    wait_for(lambda: analyzer.status.state == "failed")
+    assert analyzer.status.sentence == "The weights are damaged. Download them again."
+
+
+def test_the_compact_model_is_named_in_the_warnings(clip):
+    analyzer = Analyzer(Settings(speech_model="compact"), load=lambda _folder: replace(HalfAndHalf()))
+    assert any("compact" in warning for warning in analyzer.analyze(clip(tone(1)), Options()).warnings)
+
+
+def wait_for(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
