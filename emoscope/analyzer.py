@@ -60,13 +60,11 @@ class Analyzer:
         """Load the default model in the background; `status` tells how far it is."""
         threading.Thread(target=self._warm, name="model-loader", daemon=True).start()
 
-    def analyze(
-        self, file: Path, options: Options, *, name: str | None = None, progress: Progress = quiet
-    ) -> Report:
+    def analyze(self, file: Path, options: Options, *, name: str | None = None, progress: Progress = quiet) -> Report:
         """Decode a file and hear its emotion; `name` is what the person calls the file.
 
-        `progress` is told every step, and stops the work by raising `Cancelled`. Raises EmoscopeError with a sentence for
-        the person.
+        `progress` is told every step, and stops the work by raising `Cancelled`. Raises EmoscopeError with a sentence
+        for the person.
         """
         seconds: dict[str, float] = {}
         with _timed("decode", seconds):
@@ -143,7 +141,12 @@ def _timed(stage: str, seconds: dict[str, float]) -> Iterator[None]:
 
 def _on_clock(heard: SpeechResult, recording: Recording) -> Timeline:
     """Put the frames on the uploaded file's clock, and mark the silent ones."""
-    return Timeline(heard.timeline.logits, silent=_silent(len(heard.timeline), recording), start=recording.offset)
+    return Timeline(
+        heard.timeline.logits,
+        silent=_silent(len(heard.timeline), recording),
+        start=recording.offset,
+        seconds=recording.wave.seconds,
+    )
 
 
 def _silent(frames: int, recording: Recording) -> Flags:

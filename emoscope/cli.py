@@ -1,6 +1,5 @@
 """The command line: `./run.sh analyze clip.mp3`."""
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import typer
 
 from emoscope import __version__
 from emoscope.errors import EmoscopeError, OptionError
-from emoscope.settings import GRANULARITIES, Options, Settings
+from emoscope.settings import Options, Settings
 
 if TYPE_CHECKING:
     from emoscope.results import Progress, Report
@@ -28,7 +27,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Granularity = StrEnum("Granularity", {name: name for name in GRANULARITIES})
+class Granularity(StrEnum):
+    """What a person wants to know; the same words as `settings.Granularity`."""
+
+    utterance = "utterance"
+    frame = "frame"
 
 
 class Format(StrEnum):
@@ -55,7 +58,9 @@ def main(
 
 @app.command()
 def analyze(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings of any format.", show_default=False)],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Recordings of any format.", show_default=False)
+    ],
     granularity: Annotated[
         Granularity, typer.Option(help="One verdict, or also the distribution every 20 ms.")
     ] = Granularity(Options.granularity),
@@ -63,7 +68,9 @@ def analyze(
     smooth: Annotated[float, typer.Option(help="Smooth the timeline over this many seconds; 0 shows raw frames.")] = (
         Options.smooth
     ),
-    trim: Annotated[bool, typer.Option("--trim", help="Cut silence at both ends; times stay the file's.")] = Options.trim,
+    trim: Annotated[
+        bool, typer.Option("--trim", help="Cut silence at both ends; times stay the file's.")
+    ] = Options.trim,
     denoise: Annotated[bool, typer.Option("--denoise", help="Reduce steady noise.")] = Options.denoise,
     normalise: Annotated[bool, typer.Option("--normalise", help="Bring loudness to -23 LUFS.")] = Options.normalise,
     model: Annotated[str, typer.Option(help="auto, compact, or a model folder.")] = Options.model,
@@ -125,9 +132,13 @@ def _bar(name: str) -> Iterator["Progress"]:
 
 
 def _print_json(done: list[tuple["Report", Path]], *, several: bool) -> None:
-    reports = [{**report.to_dict(), "folder": str(folder)} for report, folder in done]
-    if several or reports:
-        print(json.dumps(reports if several else reports[0], ensure_ascii=False, indent=2, allow_nan=False))
+    from emoscope import export
+
+    reports = [export.to_json({**report.to_dict(), "folder": str(folder)}).rstrip() for report, folder in done]
+    if several:
+        print("[", ",\n".join(reports), "]", sep="\n")
+    elif reports:
+        print(reports[0])
 
 
 def _print_table(done: list[tuple["Report", Path]]) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from emoscope.labels import INDEX, LABELS
 from emoscope.settings import Options
-from emoscope.timeline import RATE, WINDOW, Floats, Timeline
+from emoscope.timeline import HOP_SECONDS, RATE, WINDOW, Floats, Timeline, shares, turning_points
 
 # (what is being done, share done from 0 to 1); it may raise `Cancelled` to stop the work between two steps.
 Progress: TypeAlias = Callable[[str, float], None]
@@ -171,7 +171,7 @@ class Report:
             "silent": self.silent,
             "duration": self.recording.quality.duration,
             "source": asdict(self.recording.source),
-            "quality": asdict(self.recording.quality),
+            "quality": {**asdict(self.recording.quality), "warnings": list(self.recording.quality.warnings)},
             "timeline": self._timeline(),
             "model": asdict(self.model),
             "options": asdict(self.options),
@@ -181,13 +181,14 @@ class Report:
 
     def _timeline(self) -> dict[str, Any]:
         timeline, smooth = self.speech.timeline, self.options.smooth
-        found = {
-            "hop": 0.02,
+        segments = timeline.segments(smooth)
+        found: dict[str, Any] = {
+            "hop": HOP_SECONDS,
             "start": timeline.start,
             "frames": len(timeline),
-            "segments": [asdict(segment) for segment in timeline.segments(smooth)],
-            "turning_points": [asdict(point) for point in timeline.turning_points(smooth)],
-            "shares": timeline.shares(smooth),
+            "segments": [asdict(segment) for segment in segments],
+            "turning_points": [asdict(point) for point in turning_points(segments)],
+            "shares": shares(segments),
         }
         if self.options.granularity == "frame":
             found["labels"] = list(LABELS)

@@ -10,6 +10,7 @@ from emoscope.errors import OptionError
 Granularity = Literal["utterance", "frame"]
 GRANULARITIES: tuple[str, ...] = get_args(Granularity)
 ROOT = Path(__file__).resolve().parent.parent  # the project's own folder
+MOST = 65_535  # the highest port; minutes, megabytes and threads stay below it too
 LONGEST_SMOOTHING = 10.0  # seconds; more than that is one verdict, not a timeline
 
 
@@ -42,6 +43,7 @@ class Settings:
     text_model: str = "auto"
     models: Path = ROOT / "models"
     outputs: Path = ROOT / "outputs"
+    hub: str = "auto"  # where models are downloaded from: "auto" (ModelScope, else Hugging Face) or one of the two
     offline: bool = False  # never touch the network
     max_minutes: float = 120.0
     max_mb: float = 500.0
@@ -73,7 +75,12 @@ def _parse(variable: str, text: str, default: object) -> object:
             number = type(default)(text)
         except ValueError:
             raise OptionError(f"{variable} is a number such as {default}, not “{text}”.") from None
-        if number < 0:
-            raise OptionError(f"{variable} cannot be negative, but is {text}.")
+        if not 0 <= number <= MOST:
+            raise OptionError(f"{variable} is a number from 0 to {MOST}, but is {text}.")
         return number
-    return Path(text).expanduser() if isinstance(default, Path) else text
+    if isinstance(default, Path):
+        try:
+            return Path(text).expanduser()
+        except RuntimeError:
+            raise OptionError(f"{variable} names the home of a user who is not there: {text}.") from None
+    return text

@@ -1,4 +1,4 @@
-"""What every test may use, and the order: quick tests first, the browser last, slow ones only when asked for."""
+"""What every test may use, and the order: quick tests first, then the browser, slow ones last and only when asked for."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def _cost(item):
-    return 2 if item.get_closest_marker("browser") else 1 if item.get_closest_marker("heavy") else 0
+    return 2 if item.get_closest_marker("slow") else 1 if item.get_closest_marker("browser") else 0
 
 
 @pytest.fixture(autouse=True)

@@ -95,7 +95,9 @@ def test_public_names_are_complete_sorted_and_explained():
         emoscope.nothing_of_that_name  # noqa: B018
 
 
-@pytest.mark.parametrize("module", ["emoscope", *(f"emoscope.{name}" for name in ("analyzer", "audio", "cli", "export"))])
+@pytest.mark.parametrize(
+    "module", ["emoscope", *(f"emoscope.{name}" for name in ("analyzer", "audio", "cli", "export"))]
+)
 def test_an_import_loads_nothing_heavy(module):
     heavy = ["torch", "gradio", "funasr", "matplotlib", "transformers", "pydub", "scipy"]
     code = f"import sys, {module}; print([name for name in {heavy!r} if name in sys.modules])"

@@ -1,0 +1,183 @@
+"""The network of Emotion2Vec+, for inference.
+
+    wave (N,) ─ normalised by the whole file ─ convolutions, a frame every 20 ms ─> (T, 512) ─ linear ─> (T, D)
+      + positional convolutions ─ extra tokens in front ─ blocks of attention and perceptron ─> features (T, D)
+      ─ proj ─> frame logits (T, C)
+
+After Ma et al., "emotion2vec" (arXiv:2312.15185), and data2vec 2.0 (Baevski et al., arXiv:2212.07525). It equals the
+class of that name in FunASR 1.4.16 to rounding; `tests/test_emotion2vec.py` holds it to that.
+
+B clips, N samples, T frames, E extra tokens, L = E + T, D width, H heads, C classes.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from emoscope.speech.architecture import Architecture
+from emoscope.timeline import HOP, WINDOW
+
+STRETCH = 50  # frames: a second of sound passes the convolutions at a time, so that what they make stays in the cache
+CHUNK = 1 << 20  # samples measured at a time: 8 MB in double precision
+EPSILON = 1e-5  # PyTorch's default for a layer norm, which FunASR leaves as it is where the config says nothing
+
+
+class Emotion2vec(nn.Module):
+    """Waves in, features and frame logits out, 50 times a second."""
+
+    def __init__(self, shape: Architecture, classes: int) -> None:
+        """Build the network with weights that mean nothing yet; `checkpoint.load` fills them in."""
+        super().__init__()
+        self.dim, self.heads, self.normalise = shape.dim, shape.heads, shape.normalise
+        channels = [1, *(channels for channels, _, _ in shape.convolutions)]
+        self.convolutions = nn.ModuleList(
+            Convolution(before, after, kernel, stride)
+            for before, (after, kernel, stride) in zip(channels, shape.convolutions, strict=False)
+        )
+        self.project_norm = nn.LayerNorm(channels[-1])
+        self.project = nn.Linear(channels[-1], shape.dim)
+        self.positions = nn.ModuleList(
+            nn.Conv1d(shape.dim, shape.dim, kernel, padding=kernel // 2, groups=shape.position_groups)
+            for kernel in [shape.position_kernel] * shape.position_layers
+        )
+        self.extra_tokens = nn.Parameter(torch.zeros(1, shape.extra_tokens, shape.dim))
+        self.alibi_scale = nn.Parameter(torch.ones(1, 1, shape.heads if shape.scale_per_head else 1, 1, 1))
+        self.norm = nn.LayerNorm(shape.dim, eps=shape.eps)
+        self.prenet = nn.ModuleList(Block(shape) for _ in range(shape.prenet))
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.depth))
+        self.proj = nn.Linear(shape.dim, classes)
+
+    def statistics(self, wave: Tensor) -> Tensor:
+        """Return what the whole file is normalised by, its mean and deviation: (N,) -> (2,)."""
+        if not self.normalise:
+            return torch.tensor([0.0, 1.0], device=wave.device)
+        mean = torch.stack([part.double().sum() for part in torch.split(wave, CHUNK)]).sum() / len(wave)
+        squares = [(part.double() - mean).square().sum() for part in torch.split(wave, CHUNK)]
+        variance = torch.stack(squares).sum() / len(wave)
+        return torch.stack([mean, (variance + EPSILON).sqrt()]).float()
+
+    def forward(self, waves: Tensor, lengths: Tensor, statistics: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, N) zero-padded, (B,) samples, (B, 2) -> features (B, T, D), frame logits (B, T, C).
+
+        Frames past a clip's own length mean nothing, and no frame of its own depends on them.
+        """
+        waves = (waves - statistics[:, :1]) / statistics[:, 1:]  # (B, N)
+        x = self.project(self.project_norm(self.hear(waves)))  # (B, T, 512) -> (B, T, D)
+        frames = (lengths - WINDOW) // HOP + 1  # (B,)
+        own = torch.arange(x.shape[1], device=x.device) < frames[:, None]  # (B, T)
+        x = x + self.place(x, own)
+        x = torch.cat([self.extra_tokens.expand(len(x), -1, -1), x], dim=1)  # (B, L, D)
+        bias = self.alibi(own)
+        x = self.norm(x)
+        for block in (*self.prenet, *self.blocks):
+            x = block(x, bias)
+        features = x[:, self.extra_tokens.shape[1] :]  # (B, T, D)
+        return features, self.proj(features)
+
+    def hear(self, waves: Tensor) -> Tensor:
+        """Turn sound into frames, a stretch at a time: (B, N) -> (B, T, 512).
+
+        A frame depends on its own 400 samples only, so stretches give what one pass gives. The first layer makes 200 MB
+        of half a minute, which nobody has to hold at once.
+        """
+        frames = (waves.shape[1] - WINDOW) // HOP + 1
+        step = max(1, STRETCH // len(waves))
+        stretches = []
+        for first in range(0, frames, step):
+            last = min(first + step, frames)
+            x = waves[:, first * HOP : (last - 1) * HOP + WINDOW, None]  # (B, samples, 1)
+            for convolution in self.convolutions:
+                x = convolution(x)
+            stretches.append(x)  # (B, last - first, 512)
+        return torch.cat(stretches, dim=1)
+
+    def place(self, x: Tensor, own: Tensor) -> Tensor:
+        """Tell every frame where it stands among its neighbours: (B, T, D), (B, T) -> (B, T, D)."""
+        for position in self.positions:
+            alone = (x * own[..., None]).transpose(1, 2)  # a clip in a batch ends in zeros, as it does by itself
+            seen = position(alone)[..., : x.shape[1]]  # an even kernel makes one frame too many
+            x = F.gelu(F.layer_norm(seen.transpose(1, 2), (self.dim,), eps=EPSILON))
+        return x
+
+    def alibi(self, own: Tensor) -> Tensor:
+        """Weigh down what is far away, and hide what is not a clip's own: (B, T) -> (B or 1, H, L, L).
+
+        The bias falls with the distance in frames, in both directions, at another slope for every head (Press et al.,
+        arXiv:2108.12409), times a learned scale. The extra tokens are near to everything.
+        """
+        extra, place = self.extra_tokens.shape[1], torch.arange(own.shape[1], device=own.device)
+        distance = F.pad((place[:, None] - place).abs().float(), (extra, 0, extra, 0))  # (L, L)
+        slopes = torch.tensor(alibi_slopes(self.heads), device=own.device)[:, None, None]  # (H, 1, 1)
+        bias = (-slopes * self.alibi_scale[0].clamp_min(0)) * distance  # (1, H, L, L)
+        if own.all():
+            return bias
+        return bias.masked_fill(~F.pad(own, (extra, 0), value=True)[:, None, None], -math.inf)
+
+
+class Convolution(nn.Module):
+    """One step of the front end: convolution, layer norm over the channels, GELU."""
+
+    def __init__(self, before: int, after: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.weight = nn.Parameter(nn.init.kaiming_normal_(torch.empty(after, before, kernel)))
+        self.norm = nn.LayerNorm(after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, steps, C) -> (B, fewer steps, C').
+
+        k steps of C channels are k C numbers in a row, so the convolution is one matrix product over overlapping rows.
+        With the channels last, that and the norm need no transposed copies, and take 0.8 of the time.
+        """
+        _, channels, kernel = self.weight.shape
+        rows = x.flatten(1).unfold(1, kernel * channels, self.stride * channels)  # (B, fewer steps, k C), no copy
+        matrix = self.weight.transpose(1, 2).flatten(1)  # (C', C, k) -> (C', k C)
+        return F.gelu(self.norm(F.linear(rows, matrix)))
+
+
+class Block(nn.Module):
+    """Attention, then a perceptron; each is added to what came in, and normalised."""
+
+    def __init__(self, shape: Architecture) -> None:
+        super().__init__()
+        self.attn = Attention(shape.dim, shape.heads)
+        self.norm1 = nn.LayerNorm(shape.dim, eps=shape.eps)
+        self.fc1 = nn.Linear(shape.dim, shape.hidden)
+        self.fc2 = nn.Linear(shape.hidden, shape.dim)
+        self.norm2 = nn.LayerNorm(shape.dim, eps=shape.eps)
+
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        """(B, L, D), (B or 1, H, L, L) -> (B, L, D)."""
+        x = self.norm1(x + self.attn(x, bias))
+        thought: Tensor = self.norm2(x + self.fc2(F.gelu(self.fc1(x))))
+        return thought
+
+
+class Attention(nn.Module):
+    """Self-attention with a bias added to the scores."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        """(B, L, D), (B or 1, H, L, L) -> (B, L, D)."""
+        batch, length, dim = x.shape
+        qkv = self.qkv(x).view(batch, length, 3, self.heads, dim // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, L, D / H)
+        seen = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        joined: Tensor = self.proj(seen.transpose(1, 2).reshape(batch, length, dim))
+        return joined
+
+
+def alibi_slopes(heads: int) -> list[float]:
+    """Return how fast each head's attention falls with distance, as the ALiBi paper sets it for any number of heads."""
+    power = 2 ** math.floor(math.log2(heads))
+    slopes = [2 ** (-8 * (head + 1) / power) for head in range(power)]
+    if power < heads:  # the rest lie between: every second slope of twice as many heads
+        slopes += alibi_slopes(2 * power)[0::2][: heads - power]
+    return slopes

@@ -1,0 +1,38 @@
+"""From the corpora to the shipped model, with one command:
+
+    python -m training.speech --data ../shared/data/audio --out models/compact-speech
+
+Decoded features and finished trainings stay in --cache, so an interrupted run goes on where it stopped.
+"""
+
+import argparse
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+
+from training.speech.data import prepare
+from training.speech.export import export
+from training.speech.report import measure
+from training.speech.runs import CONFIG, SHORT, carry_out_all, plan
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m training.speech", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv and the clips")
+    parser.add_argument("--out", type=Path, default=Path("models/compact-speech"))
+    parser.add_argument("--cache", type=Path, default=Path("/tmp/train/cache"), help="not in the repository")
+    parser.add_argument("--workers", type=int, default=2, help="trainings at a time, one core each")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+
+    corpora = prepare(arguments.data, arguments.cache, workers=arguments.workers)
+    runs = plan(corpora.names, CONFIG, short=SHORT)
+    models = carry_out_all(runs, data=arguments.data, cache=arguments.cache, workers=arguments.workers)
+    metrics = measure(models, runs, corpora) | {"config": asdict(CONFIG), "short_steps": SHORT}
+    export(models["final"], CONFIG.model, metrics, arguments.out)
+    logging.info("%s", json.dumps({k: v for k, v in metrics.items() if k.endswith(("six", "ten"))}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""What the network's fixed part says about every clip, heard several ways: the training set of its learned part.
+
+The fixed part costs far more than the learned one, so it runs once. A *bag* is what was observed during one clip, alone
+or inside a recording with others: a few rows, one truth.
+"""
+
+import logging
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from emoscope.speech.compact import BLOCK, CompactSpeech, describe
+from training.speech.augment import Distortion
+from training.speech.batches import Mix, Recording, Sampler
+from training.speech.data import Clip, Corpora, prepare
+
+log = logging.getLogger(__name__)
+
+STRIDE = 3  # keep every third block: 240 ms
+NONE = Distortion(0, 0, 0, 0, 0, 0)
+PASSES: dict[str, tuple[Mix, Distortion]] = {
+    "whole": (Mix(versions=(1.0, 0.0, 0.0), pace=(1.0, 1.0)), NONE),  # all clips as they are: also to be judged by
+    "bent": (Mix(versions=(1.0, 0.0, 0.0)), Distortion()),
+    "noisy": (Mix(versions=(0.0, 1.0, 0.0)), Distortion(noise=0.2)),
+    "far": (Mix(versions=(0.0, 0.0, 1.0)), Distortion(noise=0.2)),
+    "spliced": (Mix(versions=(0.7, 0.15, 0.15), spliced=1.0, same_voice=1.0), Distortion(noise=0.2, equaliser=0.4)),
+    "spliced2": (Mix(versions=(0.5, 0.25, 0.25), spliced=1.0, same_voice=1.0), Distortion()),
+}
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Rows of one pass: bag b has rows first[b] ... first[b] + count[b], and tells of clip clip[b]."""
+
+    seen: NDArray[np.float16]  # (rows, I)
+    active: NDArray[np.float16]  # (rows,)
+    first: NDArray[np.int64]
+    count: NDArray[np.int64]
+    clip: NDArray[np.int64]  # number in corpora.clips
+
+
+def observe(name: str, *, data: Path, cache: Path, seed: int = 7) -> Path:
+    """Make one pass over the clips and keep it; runs in a process of its own."""
+    path = cache / "observations" / f"{name}.npz"
+    if path.exists():
+        return path
+    torch.set_num_threads(1)
+    corpora = prepare(data, cache)
+    mix, distortion = PASSES[name]
+    numbers = [k for k, clip in enumerate(corpora.clips) if name == "whole" or clip.fold == "train"]
+    sampler = Sampler(corpora, [corpora.clips[k] for k in numbers], mix, distortion, seed)
+    recordings = once(sampler, whole=name == "whole")
+    parts = [look(sampler, recordings[i : i + 32]) for i in range(0, len(recordings), 32)]
+    seen, active, count, clip = (np.concatenate(column) for column in zip(*parts, strict=True))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = path.with_suffix("")
+    folder.mkdir(exist_ok=True)
+    np.save(folder / "seen.npy", seen)
+    first = np.concatenate([[0], np.cumsum(count)[:-1]])
+    np.savez(path, active=active, first=first, count=count, clip=np.array(numbers)[clip])
+    return path
+
+
+def observe_all(*, data: Path, cache: Path, workers: int) -> dict[str, Observations]:
+    """All passes."""
+    with ProcessPoolExecutor(workers) as pool:
+        paths = list(pool.map(partial(observe, data=data, cache=cache), PASSES))
+    return {name: restore(path) for name, path in zip(PASSES, paths, strict=True)}
+
+
+def restore(path: Path) -> Observations:
+    """A pass that was kept."""
+    return Observations(seen=np.load(path.with_suffix("") / "seen.npy", mmap_mode="r"), **np.load(path))
+
+
+def once(sampler: Sampler, *, whole: bool) -> list[Recording]:
+    """Every clip once, shortest recordings first; in the spliced passes with others of the same voice."""
+    order = sampler.random.permutation(len(sampler.clips))
+    if whole:
+        recordings = [[(sampler.corpora.clip(sampler.clips[k]).astype(np.float32), int(k))] for k in order]
+    elif sampler.mix.spliced == 1.0:
+        groups = [sampler.gather([int(k), 0, 0][: int(sampler.random.integers(2, 4))]) for k in order[::2]]
+        recordings = [sampler.splice(group) for group in groups]
+    else:
+        recordings = [[(sampler.take(int(k)), int(k))] for k in order]
+    return sorted(recordings, key=lambda recording: sum(len(block) for block, _ in recording))
+
+
+@torch.inference_mode()
+def look(sampler: Sampler, recordings: list[Recording]) -> tuple[NDArray[np.generic], ...]:
+    """Rows, activity, rows per bag and clip per bag of a batch of recordings."""
+    batch = sampler.collate(recordings)
+    model = CompactSpeech(members=1, hidden=1, width=1)
+    seen, active = model.observe(batch.sound, batch.mask, describe(batch.sound, batch.mask))
+    segment = torch.nn.functional.pad(batch.segment, (0, -batch.segment.shape[1] % BLOCK), value=-1)[:, 1::BLOCK]
+    rows, gates, counts, clips = [], [], [], []
+    for number, clip in enumerate(batch.clips):
+        row, block = torch.nonzero(segment == number, as_tuple=True)
+        start = int(sampler.random.integers(0, min(STRIDE, max(len(block), 1))))
+        row, block = row[start::STRIDE], block[start::STRIDE]
+        if len(block):
+            rows.append(seen[row, block].half().numpy())
+            gates.append(active[row, block].half().numpy())
+            counts.append(len(block))
+            clips.append(clip)
+    return np.concatenate(rows), np.concatenate(gates), np.array(counts), np.array(clips)
+
+
+def of(corpora: Corpora, observations: Observations, chosen: list[Clip]) -> NDArray[np.int64]:
+    """The bags that tell of some clips."""
+    wanted = {clip.path for clip in chosen}
+    return np.flatnonzero([corpora.clips[k].path in wanted for k in observations.clip])
