@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from emoscope.results import Progress, Report
 
 BAD_USAGE = 2
+STOPPED = 130  # by Ctrl-C, as shells count it
 
 app = typer.Typer(
     help="Hear emotion in recordings: one verdict, and nine emotions every 20 ms.",
@@ -26,6 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
 
 class Granularity(StrEnum):
     """What a person wants to know; the same words as `settings.Granularity`."""
@@ -63,7 +65,7 @@ def analyze(
     ],
     granularity: Annotated[
         Granularity, typer.Option(help="One verdict, or also the distribution every 20 ms.")
-    ] = Granularity(Options.granularity),
+    ] = Granularity.utterance,
     embedding: Annotated[bool, typer.Option("--embedding", help="Also write embedding.npy.")] = Options.embedding,
     smooth: Annotated[float, typer.Option(help="Smooth the timeline over this many seconds; 0 shows raw frames.")] = (
         Options.smooth
@@ -73,7 +75,7 @@ def analyze(
     ] = Options.trim,
     denoise: Annotated[bool, typer.Option("--denoise", help="Reduce steady noise.")] = Options.denoise,
     normalise: Annotated[bool, typer.Option("--normalise", help="Bring loudness to -23 LUFS.")] = Options.normalise,
-    model: Annotated[str, typer.Option(help="auto, compact, or a model folder.")] = Options.model,
+    model: Annotated[str, typer.Option(help="auto, compact, large, base, seed, or a model folder.")] = Options.model,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where results go.  [default: outputs/]")] = None,
     format: Annotated[Format, typer.Option(help="What is printed: a table, or JSON and nothing else.")] = Format.table,
 ) -> None:
@@ -81,21 +83,93 @@ def analyze(
 
     Exit status: 0, or 1 when a file failed (the others are still done), or 2 for bad usage.
     """
-    with _sentences(BAD_USAGE):
+    with _settings() as settings:
         options = Options(
             granularity=granularity.value, embedding=embedding, smooth=smooth, trim=trim, denoise=denoise,
             normalise=normalise, model=model,
         )  # fmt: skip
-        settings = Settings.from_environment(os.environ)
-    if out is not None:
-        settings = replace(settings, outputs=out)
-    with redirect_stdout(sys.stderr):  # nothing that a library prints may mix with the results
-        done, failed = _analyze_all(files, options, settings)
+        if out is not None:
+            settings = replace(settings, outputs=out)
+        with redirect_stdout(sys.stderr):  # nothing that a library prints may mix with the results
+            done, failed = _analyze_all(files, options, settings)
     if format is Format.json:
         _print_json(done, several=len(files) > 1)
     else:
         _print_table(done)
     raise typer.Exit(1 if failed else 0)
+
+
+models_app = typer.Typer(help="Get, check and remove speech models.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="large, base or seed (Emotion2Vec+), compact, or a folder.")]
+
+
+@models_app.command("list")
+def list_models() -> None:
+    """Show every model: where it is, whether it is whole, its size, licence, authors and source."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Column, Table
+
+    from emoscope import models
+
+    with _settings() as settings:
+        entries = models.inventory(settings.models)
+    table = Table("Name", "Model", "On disk", "MB", "Licence", Column("Source", overflow="fold"), box=SIMPLE)
+    for entry in entries:
+        table.add_row(
+            escape(entry.name), escape(entry.title), entry.state, f"{entry.bytes / 1e6:,.1f}", escape(entry.licence),
+            escape(entry.source),
+        )  # fmt: skip
+    console = Console()
+    console.print(table)
+    for authors in dict.fromkeys(entry.authors for entry in entries if entry.authors):
+        titles = [entry.title for entry in entries if entry.authors == authors]
+        console.print(f"{', '.join(titles)}: by {authors}.", style="dim", markup=False)
+    console.print(f"Models lie in {settings.models}.", style="dim", markup=False, soft_wrap=True)
+
+
+@models_app.command("download")
+def download_model(name: Name) -> None:
+    """Download a model and check it; a download that was interrupted goes on where it stopped."""
+    from emoscope import models
+
+    with _settings() as settings, _bar(name) as progress:
+        folder = models.fetch(name, settings, progress)
+    print(folder)
+
+
+@models_app.command("verify")
+def verify_model(name: Name) -> None:
+    """Compare every file of a model with the hashes that were written down when it was downloaded."""
+    from emoscope import models
+
+    with _settings() as settings, _bar(name) as progress:
+        manifest = models.verify(name, settings.models, progress)
+    if manifest is None:
+        print(f"{name} is complete; it came without hashes, so there is nothing to compare it with.")
+    else:
+        print(f"{name} is whole: {len(manifest.files)} files as {manifest.hub} {manifest.repo} published them.")
+
+
+@models_app.command("remove")
+def remove_model(name: Name) -> None:
+    """Delete a downloaded model, and what an interrupted download left of it."""
+    from emoscope import models
+
+    with _settings() as settings:
+        print(f"Removed {models.remove(name, settings.models)}")
+
+
+@models_app.command("path")
+def path_of_model(name: Name) -> None:
+    """Print the folder of a model that is on disk."""
+    from emoscope import models
+
+    with _settings() as settings:
+        print(models.resolve(name, settings.models).folder)
 
 
 def _analyze_all(files: list[Path], options: Options, settings: Settings) -> tuple[list[tuple["Report", Path]], int]:
@@ -144,23 +218,26 @@ def _print_json(done: list[tuple["Report", Path]], *, several: bool) -> None:
 def _print_table(done: list[tuple["Report", Path]]) -> None:
     if not done:
         return
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     from emoscope.labels import emotion
 
-    table = Table("File", "Seconds", "Emotion", "Confidence", "Certainty", "Runner-up", "Results")
-    for report, folder in done:
+    table = Table("File", "Seconds", "Emotion", "Confidence", "Runner-up", box=SIMPLE)
+    for report, _ in done:
         verdict = report.verdict
-        face = emotion(verdict.emotion).emoji
         table.add_row(
             escape(report.recording.source.name), f"{report.recording.quality.duration:.2f}",
-            "silent" if report.silent else f"{face} {verdict.emotion}", f"{verdict.confidence:.0%}", verdict.certainty,
-            f"{verdict.runner_up} (−{verdict.margin:.0%})", escape(str(folder)),
+            "silent" if report.silent else f"{emotion(verdict.emotion).emoji} {verdict.emotion}",
+            f"{verdict.confidence:.0%}, {verdict.certainty}",
+            f"{verdict.runner_up} {verdict.scores[verdict.runner_up]:.0%}",
         )  # fmt: skip
     console = Console()
     console.print(table)
+    for _, folder in done:
+        console.print(f"Results: {folder}", style="dim", markup=False, soft_wrap=True)  # one line, to be copied
     for note in dict.fromkeys(f"{report.recording.source.name}: {note}" for report, _ in done for note in _own(report)):
         console.print(escape(note), style="dim")
     for name, note in dict.fromkeys((report.model.name, report.model.note) for report, _ in done):
@@ -173,13 +250,19 @@ def _own(report: "Report") -> list[str]:
 
 
 @contextmanager
-def _sentences(status: int) -> Iterator[None]:
-    """Turn an error into one line on stderr and this exit status."""
+def _settings() -> Iterator[Settings]:
+    """Read the settings; an error becomes one line on stderr and the exit status 1, or 2 for bad usage."""
     try:
-        yield
+        yield Settings.from_environment(os.environ)
     except OptionError as error:
         _complain(str(error))
-        raise typer.Exit(status) from None
+        raise typer.Exit(BAD_USAGE) from None
+    except EmoscopeError as error:
+        _complain(str(error))
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        _complain("Stopped.")
+        raise typer.Exit(STOPPED) from None
 
 
 def _complain(sentence: str) -> None:

@@ -24,7 +24,7 @@ class Options:
     trim: bool = False  # silence at both ends changes the verdict a little; the person decides
     denoise: bool = False  # models hear noise in training; cleaning can hurt as well as help
     normalise: bool = False  # the models normalise on their own; this is for listening
-    model: str = "auto"  # "auto", "compact" or a folder
+    model: str = "auto"  # as Settings.speech_model; "auto" takes what the settings say
 
     def __post_init__(self) -> None:
         if self.granularity not in GRANULARITIES:
@@ -39,7 +39,7 @@ class Settings:
 
     host: str = "127.0.0.1"  # only this machine; 0.0.0.0 serves the network
     port: int = 7860
-    speech_model: str = "auto"  # "auto", "compact", or a model folder
+    speech_model: str = "auto"  # "auto", "compact", "large", "base", "seed", or a model folder
     text_model: str = "auto"
     models: Path = ROOT / "models"
     outputs: Path = ROOT / "outputs"

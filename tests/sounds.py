@@ -35,7 +35,7 @@ def syllables(seconds, *, rate=RATE, decibels=-20.0, pause=1.0, seed=0):
     at = 0.0
     while at < seconds:
         length = generator.uniform(0.1, 0.3)
-        inside = (time >= at) & (time < at + length)
+        inside = slice(round(at * rate), round((at + length) * rate))
         envelope[inside] = generator.uniform(0.3, 1.0) * np.sin(np.pi * (time[inside] - at) / length)
         at += length
         if at % (1.5 + pause) > 1.5:

@@ -356,16 +356,16 @@ def bomb(minutes):
 
 
 def test_a_small_file_that_unpacks_to_hours_stops_at_the_limit(load):
-    data = bomb(30)
-    assert len(data) < 400_000
+    data = bomb(15)
+    assert len(data) < 200_000
     tracemalloc.start()
     try:
-        with pytest.raises(TooLargeError, match=r"^clip is 30 min long; the limit is 2 min\."):
-            load(data, limits=audio.Limits(120, 10**8))
+        with pytest.raises(TooLargeError, match=r"^clip is 15 min long; the limit is 1 min\."):
+            load(data, limits=audio.Limits(60, 10**8))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 30e6  # bytes: 2 min at 16 kHz are 7.7 MB, 30 min would be 115 MB
+    assert peak < 20e6  # bytes: 1 min at 16 kHz is 4 MB, 15 min would be 58 MB
 
 
 @pytest.mark.parametrize("claimed", [36_000 * 32_000, 0xFFFFFFFF, 0x7FFFFFFF])
@@ -739,7 +739,7 @@ def test_at_least_one_frame_is_left(at):
     assert 0 <= offset <= 1 - 400 / RATE
 
 
-@pytest.mark.parametrize("seconds", [0.03, 0.7, 8.0, 61.3])
+@pytest.mark.parametrize("seconds", [0.03, 0.7, 31.7])
 @pytest.mark.parametrize("kind", ["voice", "silence", "gated"])
 def test_denoising_keeps_the_length_and_every_number_finite(seconds, kind):
     sound = {"voice": syllables(seconds) + noise(seconds), "silence": nothing(seconds), "gated": syllables(seconds)}[
@@ -753,8 +753,8 @@ def test_denoising_keeps_the_length_and_every_number_finite(seconds, kind):
 
 
 def test_denoising_lowers_the_noise_and_spares_the_voice():
-    voice = syllables(65, decibels=-20)
-    heard = voice + noise(65, decibels=-40)
+    voice = syllables(35, decibels=-20)
+    heard = voice + noise(35, decibels=-40)
     cleaned = denoise(waveform(heard), lambda _done: None).samples
     pauses = np.abs(voice[0]) == 0
     assert np.std(cleaned[pauses]) < 0.4 * np.std(heard[0][pauses])

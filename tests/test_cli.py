@@ -124,3 +124,24 @@ def test_help_does_not_wait_for_anything_heavy(clips):
     assert run.returncode == 0
     assert "analyze" in run.stdout
     assert time.perf_counter() - start < 10  # a hang, not a speed: speeds are in benchmarks/
+
+
+def test_models_are_listed_with_their_licence_and_authors(clips, tmp_path):
+    run = emoscope("models", "list", cwd=clips, EMOSCOPE_MODELS=str(tmp_path))
+    assert run.returncode == 0
+    for word in ("compact", "large", "base", "seed", "FunASR Model License 1.1", "Ziyang Ma"):
+        assert word in run.stdout
+
+
+def test_the_path_of_a_model_is_printed_alone(clips):
+    run = emoscope("models", "path", "compact", cwd=clips)
+    assert run.stdout.strip() == str(ROOT / "models" / "compact-speech")
+
+
+@pytest.mark.parametrize("command", ["path", "verify", "download", "remove"])
+def test_a_model_that_is_not_there_is_one_sentence(clips, tmp_path, command):
+    run = emoscope("models", command, "large", cwd=clips, EMOSCOPE_MODELS=str(tmp_path), EMOSCOPE_OFFLINE="1")
+    assert run.returncode == 1
+    assert run.stdout == ""
+    assert len(run.stderr.splitlines()) == 1
+    assert run.stderr.startswith("emoscope: Emotion2Vec+ Large")

@@ -19,6 +19,12 @@ CLOSE = 1e-4
 SECONDS = (0.5, 1.0, 3.33, 7.0, 20.0)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    with standins.one_thread():
+        yield
+
+
 def quiet(_what, _done):
     pass
 

@@ -20,6 +20,12 @@ from . import standins
 RATE = 16_000
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    with standins.one_thread():
+        yield
+
+
 def quiet(_what, _done):
     pass
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,8 @@ from emoscope.settings import Options, Settings
 from emoscope.studio.server import serve
 from emoscope.studio.walls import is_closed
 from emoscope.timeline import SILENCE, Timeline
-from tests.browser.studio import make_app, patient_analyzer, serving, settings_for, wait_for
+from tests.browser.studio import patient_analyzer, serving, settings_for, wait_for
+from tests.fakes import HalfAndHalf
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE = 16_000
@@ -178,14 +180,20 @@ def test_what_nobody_foresaw_is_logged_under_a_number_and_not_shown(client, clip
 # From here on no test uses the server above: Gradio's folder is one for the whole process.
 
 
-def test_it_is_not_ready_before_a_model_is(tmp_path):
-    from fastapi.testclient import TestClient
+def test_it_answers_but_is_not_ready_before_a_model_is(tmp_path):
+    settings, opened = settings_for(tmp_path), threading.Event()
 
-    settings = settings_for(tmp_path)
-    app = make_app(Analyzer(settings, load=lambda _folder: None), settings)  # never started
-    answer = TestClient(app).get("/ready")
-    assert answer.status_code == 503
-    assert answer.json()["state"] == "loading"
+    def load(_folder):
+        assert opened.wait(20)
+        return HalfAndHalf()
+
+    with serving(Analyzer(settings, load=load), settings) as address:
+        answer = httpx.get(f"{address}/ready")
+        assert answer.status_code == 503
+        assert answer.json() == {"state": "loading", "sentence": "The model is loading."}
+        assert httpx.get(address).status_code == 200
+        opened.set()
+        wait_for(lambda: httpx.get(f"{address}/ready").status_code == 200)
 
 
 def test_the_folder_for_files_is_private_and_gone_in_the_end(tmp_path, clip):

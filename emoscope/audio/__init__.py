@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from emoscope.audio.decode import Decoded, Limits, decode
+from emoscope.audio.decode import Decoded, decode
 from emoscope.audio.formats import ENDINGS, FORMATS, Format, describe, recognise
 from emoscope.audio.levels import measure, silences
+from emoscope.audio.mix import Limits
 from emoscope.audio.treat import denoise as denoised
 from emoscope.audio.treat import normalise as normalised
 from emoscope.audio.treat import peak

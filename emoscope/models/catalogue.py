@@ -33,7 +33,7 @@ class Published:
     @property
     def title(self) -> str:
         """Return the model's own name, which its licence asks to keep."""
-        return f"Emotion2Vec+ {self.name}"
+        return f"Emotion2Vec+ {self.name.capitalize()}"
 
     @property
     def folder(self) -> str:

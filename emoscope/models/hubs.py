@@ -95,6 +95,8 @@ class HuggingFace:
         import httpx2
         from huggingface_hub import HfApi, constants, set_client_factory
 
+        if constants.is_offline_mode():
+            raise HubError("is switched off by HF_HUB_OFFLINE")
         constants.DOWNLOAD_CHUNK_SIZE = CHUNK
         self._errors, self._retries, self._patience = httpx2.HTTPError, retries, patience
         self._api = HfApi(token=False, library_name="emoscope", library_version=__version__)

@@ -42,8 +42,10 @@ class Manifest:
         return manifest
 
     def write(self, folder: Path) -> None:
-        """Write the manifest into a folder."""
-        (folder / MANIFEST).write_text(json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n", "utf-8")
+        """Write the manifest into a folder, whole or not at all."""
+        unfinished = folder / f".{MANIFEST}"
+        unfinished.write_text(json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n", "utf-8")
+        unfinished.replace(folder / MANIFEST)
 
     def has_sizes(self, folder: Path) -> bool:
         """Say whether every file is there with its size: quick, and enough to tell a whole model from a part of one."""

@@ -82,6 +82,7 @@ def save_slim(network: nn.Module, folder: Path) -> Path:
     state = {name: weight.detach().cpu().contiguous() for name, weight in network.state_dict().items()}
     try:
         save_file(state, unfinished, metadata={"format": "pt"})
+        unfinished.chmod(0o644)  # safetensors lets nobody but the writer read it; a server runs as someone else
         unfinished.replace(file)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -55,23 +55,24 @@ def chromium(sounds):
     ]
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=arguments)
-        yield browser
+        yield browser.new_context(permissions=["microphone"])  # one for all pages, so that scripts come from its cache
         browser.close()
 
 
 class Visits:
     """Opens pages, and knows what went wrong in them."""
 
-    def __init__(self, browser):
-        self.browser = browser
-        self.contexts = []
+    def __init__(self, context):
+        self.context = context
+        self.pages = []
         self.trouble = []
 
-    def __call__(self, address, **choices):
-        context = self.browser.new_context(bypass_csp=choices.pop("bypass_csp", False), **choices)
-        self.contexts.append(context)
-        page = context.new_page()
+    def __call__(self, address, *, size=(1440, 900), scheme="light"):
+        page = self.context.new_page()
+        self.pages.append(page)
         page.set_default_timeout(20_000)
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        page.emulate_media(color_scheme=scheme)
         page.on("pageerror", lambda error: self.trouble.append(f"error: {error}"))
         page.on("console", lambda said: self.trouble.append(f"console: {said.text}") if said.type == "error" else None)
         page.on("request", lambda request: self._watch(request.url, address))
@@ -84,14 +85,14 @@ class Visits:
             self.trouble.append(f"request: {url}")
 
     def close(self):
-        for context in self.contexts:
-            context.close()
+        for page in self.pages:
+            page.close()
         assert not self.trouble
 
 
 @pytest.fixture
 def visit(chromium):
-    """Open the page at an address; choices are Playwright's, such as viewport and color_scheme."""
+    """Open the page at an address, in a window of this size and in light or dark."""
     visits = Visits(chromium)
     yield visits
     visits.close()
@@ -116,7 +117,6 @@ def real(tmp_path_factory):
         "EMOSCOPE_PORT": str(port),
         "EMOSCOPE_OUTPUTS": str(folder),
         "EMOSCOPE_SPEECH_MODEL": "compact",
-        "EMOSCOPE_MODELS": "/tmp/scratch/rand",
     }
     process = subprocess.Popen(
         [sys.executable, "app.py"], cwd=ROOT, env=os.environ | chosen, stdout=subprocess.PIPE, text=True

@@ -16,20 +16,20 @@ from numpy.typing import NDArray
 
 from emoscope.speech.compact import BLOCK, CompactSpeech, describe
 from training.speech.augment import Distortion
-from training.speech.batches import Mix, Recording, Sampler
 from training.speech.data import Clip, Corpora, prepare
+from training.speech.recordings import Mix, Recorder, Recording
 
 log = logging.getLogger(__name__)
 
 STRIDE = 3  # keep every third block: 240 ms
 NONE = Distortion(0, 0, 0, 0, 0, 0)
 PASSES: dict[str, tuple[Mix, Distortion]] = {
-    "whole": (Mix(versions=(1.0, 0.0, 0.0), pace=(1.0, 1.0)), NONE),  # all clips as they are: also to be judged by
-    "bent": (Mix(versions=(1.0, 0.0, 0.0)), Distortion()),
+    "whole": (Mix(), NONE),  # all clips as they are: also to be judged by
+    "bent": (Mix(), Distortion()),
     "noisy": (Mix(versions=(0.0, 1.0, 0.0)), Distortion(noise=0.2)),
     "far": (Mix(versions=(0.0, 0.0, 1.0)), Distortion(noise=0.2)),
-    "spliced": (Mix(versions=(0.7, 0.15, 0.15), spliced=1.0, same_voice=1.0), Distortion(noise=0.2, equaliser=0.4)),
-    "spliced2": (Mix(versions=(0.5, 0.25, 0.25), spliced=1.0, same_voice=1.0), Distortion()),
+    "spliced": (Mix(versions=(0.7, 0.15, 0.15), spliced=True), Distortion(noise=0.2, equaliser=0.4)),
+    "spliced2": (Mix(versions=(0.5, 0.25, 0.25), spliced=True), Distortion()),
 }
 
 
@@ -53,9 +53,9 @@ def observe(name: str, *, data: Path, cache: Path, seed: int = 7) -> Path:
     corpora = prepare(data, cache)
     mix, distortion = PASSES[name]
     numbers = [k for k, clip in enumerate(corpora.clips) if name == "whole" or clip.fold == "train"]
-    sampler = Sampler(corpora, [corpora.clips[k] for k in numbers], mix, distortion, seed)
-    recordings = once(sampler, whole=name == "whole")
-    parts = [look(sampler, recordings[i : i + 32]) for i in range(0, len(recordings), 32)]
+    recorder = Recorder(corpora, [corpora.clips[k] for k in numbers], mix, distortion, seed)
+    recordings = recorder.whole() if name == "whole" else recorder.once()
+    parts = [look(recorder, recordings[i : i + 32]) for i in range(0, len(recordings), 32)]
     seen, active, count, clip = (np.concatenate(column) for column in zip(*parts, strict=True))
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = path.with_suffix("")
@@ -66,11 +66,11 @@ def observe(name: str, *, data: Path, cache: Path, seed: int = 7) -> Path:
     return path
 
 
-def observe_all(*, data: Path, cache: Path, workers: int) -> dict[str, Observations]:
-    """All passes."""
+def observe_all(names: list[str], *, data: Path, cache: Path, workers: int) -> dict[str, Observations]:
+    """Some passes."""
     with ProcessPoolExecutor(workers) as pool:
-        paths = list(pool.map(partial(observe, data=data, cache=cache), PASSES))
-    return {name: restore(path) for name, path in zip(PASSES, paths, strict=True)}
+        paths = list(pool.map(partial(observe, data=data, cache=cache), names))
+    return {name: restore(path) for name, path in zip(names, paths, strict=True)}
 
 
 def restore(path: Path) -> Observations:
@@ -78,30 +78,17 @@ def restore(path: Path) -> Observations:
     return Observations(seen=np.load(path.with_suffix("") / "seen.npy", mmap_mode="r"), **np.load(path))
 
 
-def once(sampler: Sampler, *, whole: bool) -> list[Recording]:
-    """Every clip once, shortest recordings first; in the spliced passes with others of the same voice."""
-    order = sampler.random.permutation(len(sampler.clips))
-    if whole:
-        recordings = [[(sampler.corpora.clip(sampler.clips[k]).astype(np.float32), int(k))] for k in order]
-    elif sampler.mix.spliced == 1.0:
-        groups = [sampler.gather([int(k), 0, 0][: int(sampler.random.integers(2, 4))]) for k in order[::2]]
-        recordings = [sampler.splice(group) for group in groups]
-    else:
-        recordings = [[(sampler.take(int(k)), int(k))] for k in order]
-    return sorted(recordings, key=lambda recording: sum(len(block) for block, _ in recording))
-
-
 @torch.inference_mode()
-def look(sampler: Sampler, recordings: list[Recording]) -> tuple[NDArray[np.generic], ...]:
+def look(recorder: Recorder, recordings: list[Recording]) -> tuple[NDArray[np.generic], ...]:
     """Rows, activity, rows per bag and clip per bag of a batch of recordings."""
-    batch = sampler.collate(recordings)
+    batch = recorder.collate(recordings)
     model = CompactSpeech(members=1, hidden=1, width=1)
     seen, active = model.observe(batch.sound, batch.mask, describe(batch.sound, batch.mask))
     segment = torch.nn.functional.pad(batch.segment, (0, -batch.segment.shape[1] % BLOCK), value=-1)[:, 1::BLOCK]
     rows, gates, counts, clips = [], [], [], []
     for number, clip in enumerate(batch.clips):
         row, block = torch.nonzero(segment == number, as_tuple=True)
-        start = int(sampler.random.integers(0, min(STRIDE, max(len(block), 1))))
+        start = int(recorder.random.integers(0, min(STRIDE, max(len(block), 1))))
         row, block = row[start::STRIDE], block[start::STRIDE]
         if len(block):
             rows.append(seen[row, block].half().numpy())

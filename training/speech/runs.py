@@ -10,6 +10,7 @@ import torch
 
 from emoscope.speech.compact import CompactSpeech
 from training.speech.data import NONSPEECH, Corpora, prepare
+from training.speech.observations import PASSES, observe_all
 from training.speech.train import Config, train
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ def carry_out(run: Run, *, data: Path, cache: Path) -> Path:
     torch.set_num_threads(1)
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {run.name} %(message)s", force=True)
     corpora = prepare(data, cache)
-    model = train(corpora, corpora.select({*run.corpora, NONSPEECH}, "train"), run.config)
+    observed = observe_all(list(run.config.passes), data=data, cache=cache, workers=1)
+    model = train(corpora, observed, corpora.select({*run.corpora, NONSPEECH}, "train"), run.config)
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"conf": run.config.model, "state": model.state_dict()}, path)
     return path
@@ -60,6 +62,7 @@ def carry_out(run: Run, *, data: Path, cache: Path) -> Path:
 
 def carry_out_all(runs: list[Run], *, data: Path, cache: Path, workers: int) -> dict[str, CompactSpeech]:
     """All runs, a few at a time."""
+    observe_all(list(PASSES), data=data, cache=cache, workers=workers)
     with ProcessPoolExecutor(workers, max_tasks_per_child=1) as pool:
         paths = list(pool.map(partial(carry_out, data=data, cache=cache), runs))
     return {run.name: restore(path) for run, path in zip(runs, paths, strict=True)}

@@ -36,6 +36,7 @@ class Config:
     votes: float = 0.1  # weight of CREMA-D's listeners beside the label
     smoothing: float = 0.05  # of the target, over the classes of its corpus
     noise: float = 0.15  # deviation of what is added to the inputs, in their own deviations
+    shift: float = 0.0  # the same for a whole bag: as if it came from yet another corpus
     seed: int = 1
     passes: dict[str, float] = field(
         default_factory=lambda: {"whole": 2, "bent": 1, "noisy": 1, "far": 1, "spliced": 1.5, "spliced2": 0.5}
@@ -160,9 +161,12 @@ def train(corpora: Corpora, observed: dict[str, Observations], clips: list[Clip]
             group["lr"] = learning_rate(step, config)
         seen, active, clip = bags.draw(config.bags)
         seen = seen[..., : len(model.centre)]  # the file's own numbers come last, where they are seen at all
-        seen = seen + config.noise * model.spread * torch.randn(seen.shape)
+        wobble = config.noise * torch.randn(seen.shape) + config.shift * torch.randn(len(seen), 1, seen.shape[-1])
+        seen = seen + wobble * model.spread
         target, allowed = truth.target[clip], truth.allowed[clip]
-        logits = member_logits(model, seen, active)  # (members, bags, rows, 9)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = member_logits(model, seen, active)
+        logits = logits.float()  # (members, bags, rows, 9)
         whole = cross_entropy(logits.mean(2), target, allowed).mean()
         rows = cross_entropy(logits, target[:, None], allowed[:, None])
         loss = whole + config.single * (rows * active).sum() / active.sum() / len(logits)

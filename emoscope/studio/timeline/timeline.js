@@ -434,7 +434,7 @@ function legendItem(emotion) {
 
 function segmentRow(segment) {
   const emotion = named(segment.label);
-  const row = document.createElement("tr");
+  const row = make("tr", segment.label === "silence" ? "quiet" : "");
   const [start, end, what, mean] = ["", clock(segment.end), "", ""].map((text) => make("td", "", text));
   const play = make("button", "", clock(segment.start));
   play.type = "button";
