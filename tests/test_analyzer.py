@@ -129,7 +129,7 @@ def test_limits_come_from_the_settings(clip):
 def test_a_missing_file_and_a_missing_model_are_sentences(tmp_path, analyzer, clip):
     with pytest.raises(AudioError, match=r"nowhere\.wav"):
         analyzer.analyze(tmp_path / "nowhere.wav", Options())
-    with pytest.raises(ModelError, match="no speech model in"):
+    with pytest.raises(ModelError, match="no whole speech model in"):
         analyzer.analyze(clip(tone(1)), Options(model=str(tmp_path / "no-model")))
 
 

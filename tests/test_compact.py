@@ -16,7 +16,7 @@ LABELS = ["angry", "disgusted", "fearful", "happy", "neutral", "other", "sad", "
 
 def small() -> CompactSpeech:
     torch.manual_seed(0)
-    return CompactSpeech(dim=24, widths=(16, 24, 32), depth=2).eval()
+    return CompactSpeech(members=2, hidden=32, width=12).eval()
 
 
 @pytest.fixture(scope="module")
