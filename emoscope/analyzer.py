@@ -123,6 +123,9 @@ class Analyzer:
         except EmoscopeError as error:
             log.error("the speech model did not load: %s", error)
             self.status = Status("failed", str(error))
+        except Exception:  # nobody else would see it: the thread would end, and the page would say "loading" for ever
+            log.exception("the speech model did not load")
+            self.status = Status("failed", "The speech model did not load; the log of this process says why.")
         else:
             self.status = Status("ready", model.info.note, model.info)
 

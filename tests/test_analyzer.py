@@ -163,6 +163,17 @@ def test_a_model_that_does_not_load_is_a_status_with_its_sentence():
     assert analyzer.status.sentence == "The weights are damaged. Download them again."
 
 
+def test_a_fault_while_loading_is_logged_and_does_not_leave_the_page_waiting(caplog):
+    def load(_folder):
+        raise ZeroDivisionError
+
+    analyzer = Analyzer(Settings(speech_model="compact"), load=load)
+    analyzer.start()
+    wait_for(lambda: analyzer.status.state == "failed")
+    assert "log" in analyzer.status.sentence
+    assert "ZeroDivisionError" in caplog.text
+
+
 def test_the_compact_model_is_named_in_the_warnings(clip):
     analyzer = Analyzer(Settings(speech_model="compact"), load=lambda _folder: replace(HalfAndHalf()))
     assert any("compact" in warning for warning in analyzer.analyze(clip(tone(1)), Options()).warnings)

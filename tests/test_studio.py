@@ -323,12 +323,12 @@ def test_the_process_serves_prints_its_address_and_stops_cleanly(tmp_path):
         assert line == f"Emoscope is at http://localhost:{environment['EMOSCOPE_PORT']}\n"
         assert httpx.get(line.split()[-1]).status_code == 200
         assert time.monotonic() - begun < 10  # 3 s on two cores of its own; the tests may run beside other work
-        assert list(tmp_path.glob("emoscope-*"))
+        assert list(tmp_path.glob("emoscope-studio-*"))
     finally:
         process.terminate()
         process.stdout.close()
         process.wait(15)
-    assert not list(tmp_path.glob("emoscope-*"))
+    assert not list(tmp_path.glob("emoscope-studio-*"))
 
 
 def free_port():

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from emoscope.results import Progress
 
 UNFINISHED = ".unfinished"  # lies in a folder as long as a download grows there
-COMPACT_NOTE = "The compact demonstration model answered; it is far below Emotion2Vec+ Large."
+COMPACT_NOTE = "This is the compact demonstration model; it is far below Emotion2Vec+ Large."
 
 
 def quiet(_what: str, _done: float) -> None:

@@ -148,17 +148,12 @@ def blocks(x: Tensor, weight: Tensor) -> Tensor:
 def around(sums: Tensor, reach: int) -> Tensor:
     """Weighted mean around each block, falling off in a triangle: (B, S, C + 1) -> (B, S, C).
 
-    Two boxes of `reach` blocks to either side, one after the other; blocks further than 2 reach have no say.
+    Blocks further than `reach` have no say, which is why windows of a long file agree.
     """
-    total = F.pad(sums, (0, 0, 2 * reach, 2 * reach)).double()  # in float the differences would drift
-    total = box_sum(box_sum(total, 2 * reach + 1), 2 * reach + 1).to(sums.dtype)
+    place = torch.arange(sums.shape[1], device=sums.device, dtype=sums.dtype)
+    triangle = (1 - (place[:, None] - place).abs() / (reach + 1)).clamp_min(0)  # (S, S)
+    total = triangle @ sums
     return total[..., :-1] / total[..., -1:].clamp_min(1e-3)
-
-
-def box_sum(x: Tensor, size: int) -> Tensor:
-    """Sums of `size` blocks in a row: (B, S, C) -> (B, S - size + 1, C)."""
-    total = F.pad(x.cumsum(1), (0, 0, 1, 0))
-    return total[:, size:] - total[:, :-size]
 
 
 def change(x: Tensor, mask: Tensor, step: int) -> Tensor:
@@ -187,33 +182,99 @@ class Member(nn.Module):
         return F.dropout(F.gelu(self.second(x)), self.dropout, self.training)
 
 
+class Layer(nn.Module):
+    """Look around, then think: a depthwise convolution, then a small perceptron, added to what came in."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.near = nn.Conv1d(width, width, 7, padding=3, groups=width)
+        self.norm = nn.LayerNorm(width)
+        self.widen, self.narrow = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        self.scale = nn.Parameter(torch.full((width,), 0.5))
+        self.dropout = dropout
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, W), (B, T) -> (B, T, W)."""
+        near = self.near((x * mask[..., None]).transpose(1, 2)).transpose(1, 2)
+        thought = drop_channels(F.gelu(self.widen(self.norm(near))), self.dropout, self.training)
+        return x + self.scale * self.narrow(thought)
+
+
+def drop_channels(x: Tensor, rate: float, training: bool) -> Tensor:
+    """Dropout of whole channels of a clip: cheaper on a CPU than single values, and harder to get round."""
+    if not training or rate == 0:
+        return x
+    keep = (torch.rand(len(x), 1, x.shape[-1], device=x.device) >= rate).to(x.dtype)
+    return x * keep / (1 - rate)
+
+
+class Ear(nn.Module):
+    """Learns what to listen for: convolutions at 25 and 12.5 frames a second, then mean and deviation nearby."""
+
+    def __init__(self, channels: tuple[int, int], layers: int, width: int, reaches: tuple[int, ...]) -> None:
+        super().__init__()
+        fine, coarse = channels
+        self.reaches = reaches
+        self.stem, self.stem_norm = nn.Linear(2 * VIEW, fine), nn.LayerNorm(fine)
+        self.fine = Layer(fine, 0.15)
+        self.down = nn.Linear(2 * fine, coarse)
+        self.coarse = nn.ModuleList(Layer(coarse, 0.15) for _ in range(layers))
+        self.norm = nn.LayerNorm(coarse)
+        self.first, self.second = nn.Linear(2 * coarse * len(reaches), 256), nn.Linear(256, width)
+
+    def forward(self, x: Tensor, mask: Tensor, active: Tensor) -> Tensor:
+        """(B, 4 S, VIEW), (B, 4 S) frames that exist, (B, 4 S) how active -> (B, S, width)."""
+        batch, frames, _ = x.shape
+        mask2 = mask.view(batch, -1, 2).any(-1)
+        mask4 = mask2.view(batch, -1, 2).any(-1)
+        weight = active.view(batch, -1, BLOCK).mean(-1)[..., None]  # (B, S, 1)
+        x = self.stem_norm(self.stem((x * mask[..., None]).reshape(batch, frames // 2, -1)))
+        x = self.fine(x, mask2)
+        x = self.down((x * mask2[..., None]).reshape(batch, frames // 4, -1))
+        for layer in self.coarse:
+            x = layer(x, mask4)
+        x = self.norm(x).float()
+        sums, seen, count = torch.cat([x * weight, x**2 * weight, weight], -1), [], x.shape[-1]
+        for reach in self.reaches:
+            near = around(sums, reach)
+            seen += [near[..., :count], ((near[..., count:] - near[..., :count] ** 2).clamp_min(0) + 1e-3).sqrt()]
+        x = F.gelu(self.first(F.dropout(torch.cat(seen, -1), 0.1, self.training)))
+        return F.dropout(F.gelu(self.second(F.dropout(x, 0.3, self.training))), 0.3, self.training)
+
+
 class CompactSpeech(nn.Module):
     """The emotion of a voice, 50 times a second: waves in, features (B, T, dim) and frame logits (B, T, 9) out.
 
-    members, hidden, width: how many perceptrons, their hidden and their feature size; dim = members * width.
-    reaches: the neighbourhoods that are described, in blocks of 80 ms. file: whether the whole file's statistics are seen, too.
+    Two halves are trained apart and answer together. The *committee* reads classical measurements of a moment's
+    surroundings (levels, spectra, pitch: their means, deviations, movements); the *ear* learns what to measure.
+
+    members, hidden, width: perceptrons in the committee, their hidden and their feature size.
+    ear, channels, layers: features of the ear, its channels at 25 and 12.5 frames a second, layers at 12.5.
+    reaches: the neighbourhoods that are described, in blocks of 80 ms. dim = members * width + ear.
     """
 
     centre: Tensor
     spread: Tensor
-    halves: Tensor
 
     def __init__(
         self,
-        members: int = 6,
+        members: int = 4,
         hidden: int = 256,
         width: int = 96,
-        reaches: tuple[int, ...] = (4, 12),
+        ear: int = 192,
+        channels: tuple[int, int] = (96, 160),
+        layers: int = 3,
+        reaches: tuple[int, ...] = (8, 24),
         dropout: float = 0.4,
-        file: bool = True,
     ) -> None:
         super().__init__()
-        self.dim, self.reaches, self.file = members * width, tuple(reaches), file
+        self.dim, self.reaches = members * width + ear, tuple(reaches)
         self.front_end = FrontEnd()
-        inputs = len(self.reaches) * LOCAL + (FILE if file else 0)
-        self.register_buffer("centre", torch.zeros(inputs))  # mean and deviation of the inputs in training
+        inputs = len(self.reaches) * LOCAL + FILE
+        self.register_buffer("centre", torch.zeros(inputs))  # mean and deviation of the measurements in training
         self.register_buffer("spread", torch.ones(inputs))
         self.members = nn.ModuleList(Member(inputs, hidden, width, dropout) for _ in range(members))
+        self.ear = Ear((channels[0], channels[1]), layers, ear, self.reaches) if ear else None
         self.proj = nn.Linear(self.dim, CLASSES)
 
     def log_mel(self, waves: Tensor) -> Tensor:
@@ -234,20 +295,37 @@ class CompactSpeech(nn.Module):
         sound = torch.cat(parts, 1)  # (1, T, 66): 48 MB for an hour
         return describe(sound, torch.ones(sound.shape[:2], dtype=torch.bool, device=sound.device))[0]
 
-    def observe(self, sound: Tensor, mask: Tensor, statistics: Tensor) -> tuple[Tensor, Tensor]:
-        """What can be said about the surroundings of each moment, in numbers without learned parts.
+    def activity(self, sound: Tensor, mask: Tensor, statistics: Tensor) -> Tensor:
+        """How much each frame takes part, by its loudness beside the file's: (B, T), 0 to 1."""
+        energy = sound[..., :BANDS].logsumexp(-1) - statistics[:, :1]
+        return mask * torch.sigmoid(2 * (energy + 4))
 
-        (B, T, 66), (B, T), (B, 131) -> inputs (B, S, I) of each block, and how active the voice is in it (B, S).
+    def gate(self, active: Tensor, mask: Tensor) -> Tensor:
+        """The share of activity in each block and its neighbours: (B, T), (B, T) -> (B, S, 1)."""
+        return around(blocks(active[..., None], mask.to(active.dtype)), 1)
+
+    def look(self, sound: Tensor, statistics: Tensor) -> Tensor:
+        """What the ear is shown: bands below the file's level and beside its mean, voicing, pitch (B, T, VIEW)."""
+        level, mean, tone = statistics[:, None, :1], statistics[:, None, 1 : 1 + BANDS], statistics[:, None, -2:-1]
+        mel = (sound[..., :BANDS] - level).clamp(-RANGE, RANGE)
+        voicing, pitch = sound[..., BANDS : BANDS + 1], sound[..., BANDS + 1 :]
+        trust = voiced_weight(voicing)
+        tune = [voicing * 2 - 1, trust, trust * (pitch - tone) * 2, trust * pitch]
+        return torch.cat([(mel + 8) / 3, (mel - mean) / 2, *tune], -1)
+
+    def observe(self, sound: Tensor, mask: Tensor, statistics: Tensor) -> Tensor:
+        """What the committee reads about the surroundings of each block (B, S, inputs). No learned parts.
+
+        sound (B, T, 66), mask (B, T), statistics (B, 131).
         """
         level, mean = statistics[:, None, :1], statistics[:, None, 1 : 1 + BANDS]
         deviation, tone = statistics[:, None, 1 + BANDS : 1 + 2 * BANDS], statistics[:, None, -2:-1]
-        valid = mask.to(sound.dtype)
         fine = (sound[..., :BANDS] - level).clamp(-RANGE, RANGE)
         mel = halves(fine)  # (B, T, 32)
         odd = halves((fine - mean) / deviation.clamp_min(0.3)).clamp(-4, 4)  # away from the file's usual sound
         energy = (sound[..., :BANDS].logsumexp(-1, keepdim=True) - level).clamp(-RANGE, RANGE)  # (B, T, 1)
         voicing, pitch = sound[..., BANDS : BANDS + 1], sound[..., BANDS + 1 :]
-        active = valid * torch.sigmoid(2 * (energy[..., 0] + 4))  # (B, T)
+        active = self.activity(sound, mask, statistics)
         voiced = active * voiced_weight(voicing[..., 0])
         glide = change(pitch, voiced > 0.2, 2).clamp(-0.5, 0.5)
         spectral = torch.cat([mel, odd, voicing, energy], -1)  # described by mean, deviation and movement
@@ -269,34 +347,36 @@ class CompactSpeech(nn.Module):
         ]
         spoken = blocks(torch.cat(plain, -1), active)
         melody = blocks(torch.cat(sung, -1), voiced)
-        shares = blocks(torch.stack([active, voiced], -1), valid)
+        shares = blocks(torch.stack([active, voiced], -1), mask.to(sound.dtype))
         count, seen = spectral.shape[-1], []
         for reach in self.reaches:
             near = around(spoken, reach)
             square = near[..., count : 2 * count] - near[..., :count] ** 2
             seen += [near[..., :count], (square.clamp_min(0) + 1e-3).sqrt(), near[..., 2 * count :]]
             seen += [around(melody, reach), around(shares, reach)]
-        if self.file:
-            whole = torch.cat([halves(mean), halves(deviation), statistics[:, None, -2:]], -1)  # (B, 1, 66)
-            seen.append(whole.expand(-1, spoken.shape[1], -1))
-        return torch.cat(seen, -1), around(shares, 1)[..., 0]
+        whole = torch.cat([halves(mean), halves(deviation), statistics[:, None, -2:]], -1)  # (B, 1, 66)
+        return torch.cat([*seen, whole.expand(-1, spoken.shape[1], -1)], -1)
 
     def prepare(self, seen: Tensor) -> Tensor:
-        """Inputs in their own deviations: (..., I) -> (..., I)."""
-        return ((seen[..., : len(self.centre)] - self.centre) / self.spread).clamp(-4, 4)
-
-    def think(self, seen: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
-        """(..., I), (...) -> features (..., dim), logits (..., 9). Pauses say little, so they weigh little."""
-        x = self.prepare(seen)
-        features = torch.cat([member(x) for member in self.members], -1) * active[..., None]
-        return features, self.proj(features)
+        """Measurements in their own deviations: (..., inputs) -> (..., inputs)."""
+        return ((seen - self.centre) / self.spread).clamp(-4, 4)
 
     def encode(self, sound: Tensor, mask: Tensor, statistics: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, 66), (B, T), (B, 131) -> features (B, T, dim), frame logits (B, T, 9)."""
-        seen, active = self.observe(sound, mask, statistics)
-        features, logits = self.think(seen, active)
         frames = sound.shape[1]
-        return features.repeat_interleave(BLOCK, 1)[:, :frames], logits.repeat_interleave(BLOCK, 1)[:, :frames]
+        active = self.activity(sound, mask, statistics)
+        parts = []
+        if len(self.members):
+            seen = self.prepare(self.observe(sound, mask, statistics))
+            parts += [member(seen) for member in self.members]
+        if self.ear is not None:
+            spare = -frames % BLOCK
+            view = F.pad(self.look(sound, statistics), (0, 0, 0, spare))
+            parts.append(self.ear(view, F.pad(mask, (0, spare)), F.pad(active, (0, spare))))
+        # pauses say little, so they weigh little
+        features = torch.cat(parts, -1) * self.gate(active, mask)  # (B, S, dim)
+        features = features.repeat_interleave(BLOCK, 1)[:, :frames]
+        return features, self.proj(features)
 
     def forward(self, waves: Tensor, lengths: Tensor, statistics: Tensor) -> tuple[Tensor, Tensor]:
         """(B, N) zero-padded, (B,) samples, (B, 131) -> features (B, T, dim), frame logits (B, T, 9).
@@ -317,3 +397,4 @@ def halves(bands: Tensor) -> Tensor:
 SPECTRAL = BANDS + 2  # 32 bands, 32 deviations from the usual, voicing, energy
 LOCAL = 4 * SPECTRAL + 7 + (5 + 9 + 10) + 2  # numbers for one neighbourhood
 FILE = BANDS + 2  # and for the file
+VIEW = 2 * BANDS + 4  # numbers that the ear is shown of a frame

@@ -39,7 +39,7 @@ def build(analyzer: "Analyzer", settings: Settings) -> "gr.Blocks":
 
 def create_app(analyzer: "Analyzer", settings: Settings) -> FastAPI:
     """Return the whole web application; it starts the analyzer when it starts. One at a time in a process."""
-    folder = Path(tempfile.mkdtemp(prefix="emoscope-"))  # readable by this user only
+    folder = Path(tempfile.mkdtemp(prefix="emoscope-studio-"))  # readable by this user only
     os.environ |= {
         "GRADIO_TEMP_DIR": str(folder),  # everything in there is served to whoever knows its path
         "GRADIO_ANALYTICS_ENABLED": "False",

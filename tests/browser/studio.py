@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import socket
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from unittest import mock
 
 import uvicorn
 
@@ -58,7 +60,8 @@ def make_app(analyzer, settings):
 @contextlib.contextmanager
 def serving(analyzer, settings):
     """Serve the studio in a thread and yield its address; one at a time, as Gradio's folder is one for the process."""
-    app = make_app(analyzer, settings)
+    with mock.patch.object(tempfile, "tempdir", str(settings.outputs)):  # Gradio makes folders again that are gone
+        app = make_app(analyzer, settings)
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2, ws="none"))
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
