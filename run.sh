@@ -9,12 +9,12 @@ venv="${EMOSCOPE_VENV:-$root/.venv}"
 fail() { echo "run.sh: $*" >&2; exit 1; }
 
 find_python() {
-  for candidate in "${PYTHON:-}" python3.11 python3.12 python3.13 python3; do
+  for candidate in "${PYTHON:-}" python3.11 python3.12 python3; do
     [ -n "$candidate" ] && command -v "$candidate" >/dev/null &&
-      "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null &&
+      "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null &&
       { echo "$candidate"; return; }
   done
-  fail "Python 3.11 to 3.13 is needed, and none was found. Install it, or set PYTHON to its path."
+  fail "Python 3.11 or 3.12 is needed, and none was found. Install it, or set PYTHON to its path."
 }
 
 # Install what a list of requirements names, unless this very content is installed already.

@@ -210,6 +210,7 @@ KINDS = {
     "alaw.wav": ("wav", "pcm_alaw", {}),
     "mulaw.wav": ("wav", "pcm_mulaw", {}),
     "adpcm.wav": ("wav", "adpcm_ms", {}),
+    "mp3.wav": ("wav", "libmp3lame", {"bit_rate": 64_000}),
     "rf64.wav": ("wav", "pcm_s16le", {"options": {"rf64": "always"}}),
     "s16.w64": ("w64", "pcm_s16le", {}),
     "s16.aiff": ("aiff", "pcm_s16be", {}),

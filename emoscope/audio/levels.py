@@ -108,8 +108,8 @@ def noise_ratio(level: NDArray[np.float64]) -> float | None:
     """Estimate the signal-to-noise ratio in dB, or None where a recording has no quiet and loud parts to compare.
 
     The quietest tenth of the 25 ms frames is taken for the noise, the louder half for signal and noise; digital silence
-    is left out. On speech with white noise of 0 to 20 dB the median was within 2 dB. Noise that rises and falls reads up
-    to 5 dB too high, and a clip without any pause too low, for then its faintest sounds count as noise.
+    is left out. On speech with white noise of 0 to 20 dB the median was within 2 dB. Noise that varies reads up to 5 dB
+    too high, and a clip without any pause too low, for then its faintest sounds count as noise.
     """
     heard = level[level > DIGITAL]
     if len(heard) * BLOCK < SHORTEST_SILENCE * RATE:

@@ -197,7 +197,8 @@ class Layer(nn.Module):
         """(B, T, W), (B, T) -> (B, T, W)."""
         near = self.near((x * mask[..., None]).transpose(1, 2)).transpose(1, 2)
         thought = drop_channels(F.gelu(self.widen(self.norm(near))), self.dropout, self.training)
-        return x + self.scale * self.narrow(thought)
+        out: Tensor = x + self.scale * self.narrow(thought)
+        return out
 
 
 def drop_channels(x: Tensor, rate: float, training: bool) -> Tensor:
@@ -302,7 +303,7 @@ class CompactSpeech(nn.Module):
 
     def gate(self, active: Tensor, mask: Tensor) -> Tensor:
         """The share of activity in each block and its neighbours: (B, T), (B, T) -> (B, S, 1)."""
-        return around(blocks(active[..., None], mask.to(active.dtype)), 1)
+        return around(blocks(active[..., None], mask.to(active.dtype)), 2)
 
     def look(self, sound: Tensor, statistics: Tensor) -> Tensor:
         """What the ear is shown: bands below the file's level and beside its mean, voicing, pitch (B, T, VIEW)."""

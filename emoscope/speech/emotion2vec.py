@@ -53,10 +53,10 @@ class Emotion2vec(nn.Module):
         """Return what the whole file is normalised by, its mean and deviation: (N,) -> (2,)."""
         if not self.normalise:
             return torch.tensor([0.0, 1.0], device=wave.device)
-        mean = torch.stack([part.double().sum() for part in torch.split(wave, CHUNK)]).sum() / len(wave)
-        squares = [(part.double() - mean).square().sum() for part in torch.split(wave, CHUNK)]
-        variance = torch.stack(squares).sum() / len(wave)
-        return torch.stack([mean, (variance + EPSILON).sqrt()]).float()
+        # sums as Python's floats: small tensors kept between the large ones would make the heap grow with the file
+        mean = sum(part.double().sum().item() for part in torch.split(wave, CHUNK)) / len(wave)
+        squares = sum((part.double() - mean).square().sum().item() for part in torch.split(wave, CHUNK))
+        return torch.tensor([mean, math.sqrt(squares / len(wave) + EPSILON)], device=wave.device)
 
     def forward(self, waves: Tensor, lengths: Tensor, statistics: Tensor) -> tuple[Tensor, Tensor]:
         """(B, N) zero-padded, (B,) samples, (B, 2) -> features (B, T, D), frame logits (B, T, C).

@@ -14,7 +14,7 @@ from emoscope.labels import COUNT
 from emoscope.results import ModelInfo, Progress, SpeechResult, Waveform
 from emoscope.timeline import HOP, RATE, WINDOW, Floats, Timeline, frame_count
 
-LONGEST = frame_count(30 * RATE)  # frames in one pass: clips were no longer in training, and attention costs T² memory
+LONGEST = frame_count(30 * RATE)  # frames in one pass; attention costs T² memory
 CONTEXT = 120  # frames, 2.4 s, heard on either side of a window's inside; docs/windows.md says why
 ALIGNED = 4  # frames: a network that pools frames by fours must pool the same ones in every window
 BATCH = 3000  # frames in one batch, with its padding: a minute of sound

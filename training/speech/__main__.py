@@ -1,4 +1,4 @@
-"""From the corpora to the shipped model, with one command:
+"""From the corpora to the shipped model, with one command.
 
     python -m training.speech --data ../shared/data/audio --out models/compact-speech
 
@@ -14,10 +14,11 @@ from pathlib import Path
 from training.speech.data import prepare
 from training.speech.export import export
 from training.speech.report import measure
-from training.speech.runs import CONFIG, SHORT, carry_out_all, plan
+from training.speech.runs import COMMITTEE, EAR, SHIPPED, SHORT_COMMITTEE, SHORT_EAR, carry_out_all, join, plan
 
 
 def main() -> None:
+    """Parse, train, measure, export."""
     parser = argparse.ArgumentParser(prog="python -m training.speech", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv and the clips")
     parser.add_argument("--out", type=Path, default=Path("models/compact-speech"))
@@ -27,10 +28,14 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
 
     corpora = prepare(arguments.data, arguments.cache, workers=arguments.workers)
-    runs = plan(corpora.names, CONFIG, short=SHORT)
-    models = carry_out_all(runs, data=arguments.data, cache=arguments.cache, workers=arguments.workers)
-    metrics = measure(models, runs, corpora) | {"config": asdict(CONFIG), "short_steps": SHORT}
-    export(models["final"], CONFIG.model, metrics, arguments.out)
+    runs = plan(corpora.names)
+    halves = carry_out_all(runs, data=arguments.data, cache=arguments.cache, workers=arguments.workers)
+    model = join(*halves["final"])
+    metrics = measure(model, halves, runs, corpora)
+    metrics["steps"] = {"committee": COMMITTEE.steps, "ear": EAR.steps}
+    metrics["short_steps"] = {"committee": SHORT_COMMITTEE.steps, "ear": SHORT_EAR.steps}
+    metrics["config"] = {"committee": asdict(COMMITTEE), "ear": asdict(EAR)}
+    export(model, SHIPPED, metrics, arguments.out)
     logging.info("%s", json.dumps({k: v for k, v in metrics.items() if k.endswith(("six", "ten"))}))
 
 

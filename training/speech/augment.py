@@ -67,7 +67,12 @@ def noisy(wave: Wave, babble: Wave, random: Random) -> Wave:
     return add_noise(wave, noise, random.uniform(3, 25))
 
 
-def far(wave: Wave, babble: Wave, random: Random) -> Wave:
+def clean(wave: Wave, _babble: Wave, _random: Random) -> Wave:
+    """As it is."""
+    return wave
+
+
+def far(wave: Wave, _babble: Wave, random: Random) -> Wave:
     """Another voice in a room, then often a telephone or a cheap microphone, with a little noise."""
     wave = room(resample(wave, random.uniform(0.9, 1.11)), random)
     choice = random.random()
@@ -79,7 +84,7 @@ def far(wave: Wave, babble: Wave, random: Random) -> Wave:
 
 
 VERSIONS: dict[str, Callable[[Wave, Wave, Random], Wave]] = {
-    "clean": lambda wave, babble, random: wave,
+    "clean": clean,
     "noisy": noisy,
     "far": far,
 }

@@ -55,12 +55,10 @@ def by_corpus(model: CompactSpeech, corpora: Corpora, clips: list[Clip]) -> dict
     groups: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         groups[clip.corpus].append(clip)
-    return {
-        name: uar(verdicts(model, corpora, part), part, corpora.classes(name)) for name, part in groups.items()
-    }
+    return {name: uar(verdicts(model, corpora, part), part, corpora.classes(name)) for name, part in groups.items()}
 
 
-def spliced(corpora: Corpora, clips: list[Clip], seed: int, parts: int = 3) -> list[list[Clip]]:
+def spliced(clips: list[Clip], seed: int, parts: int = 3) -> list[list[Clip]]:
     """Each clip once, in recordings of one voice with changing emotions."""
     random = np.random.default_rng(seed)
     voices: dict[str, list[Clip]] = defaultdict(list)
@@ -97,7 +95,7 @@ def along_time(model: CompactSpeech, corpora: Corpora, clips: list[Clip], seed: 
     share of frames that name their own clip's emotion, raw and averaged over half a second; `neighbour`: share of
     smoothed frames that name the emotion of another clip of the recording instead. All among the corpus's classes.
     """
-    recordings = spliced(corpora, clips, seed)
+    recordings = spliced(clips, seed)
     sounds, truths = [], []
     for recording in recordings:
         blocks, truth = [], []

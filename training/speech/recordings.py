@@ -53,8 +53,8 @@ class Recorder:
 
     def once(self) -> list[Recording]:
         """Every clip once, alone or at the head of a spliced recording."""
-        made = [self.splice(self.gather(k)) if self.mix.spliced else [(self.take(k), k)] for k in range(len(self.clips))]
-        return by_length(made)
+        numbers = range(len(self.clips))
+        return by_length([self.splice(self.gather(k)) if self.mix.spliced else [(self.take(k), k)] for k in numbers])
 
     def gather(self, number: int) -> list[int]:
         """A clip and one or two others of the same voice, of other emotions where there are any."""

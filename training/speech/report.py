@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emoscope.speech.compact import SAMPLE_RATE, CompactSpeech, frame_count
+from emoscope.speech.compact import SAMPLE_RATE, CompactSpeech, describe, frame_count
 from training.speech.data import LABELS, NONSPEECH, UNKNOWN, Clip, Corpora
 from training.speech.evaluate import Array, along_time, choose, recalls, uar, verdicts
 from training.speech.runs import OPEN, Run, unseen_by
 
 MAIN = ("crema_d", "ravdess", "casia", "banglaser", "ased", "nemo")  # with enough test speakers or clips for a target
-EMOTIONS = [k for k, label in enumerate(LABELS) if label not in ("other", "unknown")]
+Halves = tuple[CompactSpeech, CompactSpeech]  # committee and ear
 
 
 def softmax(logits: Array) -> Array:
@@ -120,7 +120,7 @@ def voiceless(model: CompactSpeech, corpora: Corpora) -> dict[str, Any]:
     """How often sounds without a voice are called unknown, and how often voices are."""
     extra = corpora.select({NONSPEECH}, "test")
     heard = verdicts(model, corpora, extra).argmax(1) == UNKNOWN
-    kinds = {kind: [] for kind in dict.fromkeys(clip.path.split("/")[0] for clip in extra)}  # type: dict[str, list[bool]]
+    kinds: dict[str, list[bool]] = defaultdict(list)
     for clip, unknown in zip(extra, heard, strict=True):
         kinds[clip.path.split("/")[0]].append(bool(unknown))
     voices = verdicts(model, corpora, corpora.select(set(corpora.names), "test")).argmax(1)
@@ -160,77 +160,95 @@ def window_gap(model: CompactSpeech, sound: NDArray[np.float16], statistics: tor
     return worst
 
 
-def unseen(models: dict[str, CompactSpeech], runs: list[Run], corpora: Corpora) -> dict[str, Any]:
-    """Each corpus judged whole by the network that did not hear it."""
+def judge_strangers(halves: Halves, corpora: Corpora, clips: list[Clip]) -> dict[str, Array]:
+    """Utterance logits of a network's halves, and of both."""
+    committee, ear = (verdicts(half, corpora, clips) for half in halves)
+    return {"committee": committee, "ear": ear, "both": (committee + ear) / 2}
+
+
+def part_of(found: dict[str, Array], clips: list[Clip], name: str) -> tuple[dict[str, Array], list[Clip]]:
+    """One corpus of several."""
+    rows = [k for k, clip in enumerate(clips) if clip.corpus == name]
+    return {half: logits[rows] for half, logits in found.items()}, [clips[k] for k in rows]
+
+
+def unseen(halves: dict[str, Halves], runs: list[Run], corpora: Corpora, temperature: float) -> dict[str, Any]:
+    """Each corpus judged whole by the network that did not hear it; how sure that network was; its halves alone."""
     scores: dict[str, Any] = {}
-    for run in runs:
-        if run.name.startswith("without-"):
-            for name in unseen_by(run, corpora):
-                scores |= score_all(models[run.name], corpora, corpora.select({name}, "train", "dev", "test"))
-    return {name: scores[name] for name in corpora.names}
+    alone: dict[str, dict[str, float]] = {"committee": {}, "ear": {}}
+    logits, strangers = [], []
+    for run in (run for run in runs if run.name.startswith("without-")):
+        clips = corpora.select(set(unseen_by(run, corpora)), "train", "dev", "test")
+        found = judge_strangers(halves[run.name], corpora, clips)
+        logits.append(found["both"] / temperature)
+        strangers += clips
+        for name in unseen_by(run, corpora):
+            part, own = part_of(found, clips, name)
+            scores[name] = score(part["both"], own, corpora.classes(name))
+            for half in alone:
+                alone[half][name] = round(uar(part[half], own, corpora.classes(name)), 4)
+    return {
+        "unseen_corpora": {name: scores[name] for name in corpora.names},
+        "unseen_halves": alone,
+        "unseen_mean_ten": mean_uar(scores, corpora.names),
+        "unseen_mean_six": mean_uar(scores, MAIN),
+        "unseen_ece": round(calibration_error(np.concatenate(logits), strangers), 4),
+    }
 
 
-def compare_open(models: dict[str, CompactSpeech], corpora: Corpora, left_out: dict[str, Any]) -> dict[str, Any]:
+def compare_open(halves: Halves, corpora: Corpora, left_out: dict[str, Any]) -> dict[str, Any]:
     """The network of open corpora against the others, on the seven corpora that neither heard."""
     rest = [name for name in corpora.names if name not in OPEN]
-    scores = score_all(models["open"], corpora, corpora.select(set(rest), "train", "dev", "test"))
+    clips = corpora.select(set(rest), "train", "dev", "test")
+    found = judge_strangers(halves, corpora, clips)
+    scores = {}
+    for name in rest:
+        part, own = part_of(found, clips, name)
+        scores[name] = {"uar": round(uar(part["both"], own, corpora.classes(name)), 4)}
     return {
         "open": {name: scores[name]["uar"] for name in rest},
         "all_but_two": {name: left_out[name]["uar"] for name in rest},
         "open_mean": mean_uar(scores, rest),
         "all_but_two_mean": mean_uar(left_out, rest),
-        "open_test": {
-            name: s["uar"] for name, s in score_all(models["open"], corpora, corpora.select(set(OPEN), "test")).items()
-        },
     }
 
 
-def measure(models: dict[str, CompactSpeech], runs: list[Run], corpora: Corpora) -> dict[str, Any]:
+def measure(model: CompactSpeech, halves: dict[str, Halves], runs: list[Run], corpora: Corpora) -> dict[str, Any]:
     """Every figure; the temperature is fitted on development speakers and folded into the final network."""
-    model, names = models["final"], set(corpora.names)
+    names = set(corpora.names)
     dev, test = corpora.select(names, "dev"), corpora.select(names, "test")
     temperature = fit_temperature(verdicts(model, corpora, dev), dev)
     before = verdicts(model, corpora, test)
     fold_in(model, temperature)
-    after = verdicts(model, corpora, test)
-    left_out = unseen(models, runs, corpora)
     seen = score_all(model, corpora, test)
+    noisy, far = (score_all(model, corpora, test, version) for version in (1, 2))
     long = np.concatenate([corpora.clip(clip) for clip in corpora.select({"nemo"}, "test")[:60]])
-    stranger_logits, strangers = [], []
-    for run in runs:
-        if run.name.startswith("without-"):
-            clips = corpora.select(set(unseen_by(run, corpora)), "test")
-            stranger_logits.append(verdicts(models[run.name], corpora, clips) / temperature)
-            strangers += clips
+    strangers = unseen(halves, runs, corpora, temperature)
     return {
         "test_speakers": seen,
         "test_mean_six": mean_uar(seen, MAIN),
         "test_mean_ten": mean_uar(seen, corpora.names),
-        "test_noisy": {n: s["uar"] for n, s in score_all(model, corpora, test, 1).items()},
-        "test_far": {n: s["uar"] for n, s in score_all(model, corpora, test, 2).items()},
-        "unseen_corpora": left_out,
-        "unseen_mean_ten": mean_uar(left_out, corpora.names),
-        "unseen_mean_six": mean_uar(left_out, MAIN),
-        "open_model": compare_open(models, corpora, left_out),
+        "test_noisy": {name: s["uar"] for name, s in noisy.items()},
+        "test_far": {name: s["uar"] for name, s in far.items()},
+        **strangers,
+        "open_model": compare_open(halves["open"], corpora, strangers["unseen_corpora"]),
         "crema_d": crema_d_views(model, corpora),
-        "timeline": {n: along_time(model, corpora, corpora.select({n}, "test")) for n in (*MAIN, "savee")},
+        "timeline": {name: along_time(model, corpora, corpora.select({name}, "test")) for name in MAIN},
         "calibration": {
             "temperature": round(temperature, 4),
             "ece_before": round(calibration_error(before, test), 4),
-            "ece_after": round(calibration_error(after, test), 4),
-            "ece_unseen_corpora": round(calibration_error(np.concatenate(stranger_logits), strangers), 4),
+            "ece_after": round(calibration_error(before / temperature, test), 4),
+            "ece_unseen_corpora": strangers["unseen_ece"],
         },
         "voiceless": voiceless(model, corpora),
-        "window_gap": window_gap(model, long, long_statistics(model, long)),
+        "window_gap": round(window_gap(model, long, long_statistics(long)), 6),
         "speed_times_real_time": speed(model),
         "threads": torch.get_num_threads(),
         "parameters": sum(p.numel() for p in model.parameters()),
     }
 
 
-def long_statistics(model: CompactSpeech, sound: NDArray[np.float16]) -> torch.Tensor:
+def long_statistics(sound: NDArray[np.float16]) -> torch.Tensor:
     """Statistics of sound features that were measured before."""
-    from emoscope.speech.compact import describe
-
     whole = torch.from_numpy(sound.astype(np.float32))[None]
     return describe(whole, torch.ones(whole.shape[:2], dtype=torch.bool))
