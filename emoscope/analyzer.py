@@ -15,7 +15,7 @@ import numpy as np
 
 from emoscope import audio, models
 from emoscope.errors import EmoscopeError
-from emoscope.results import ModelInfo, Progress, Recording, Report, SpeechResult
+from emoscope.results import ModelInfo, Progress, Recording, Report, SpeechResult, quiet
 from emoscope.settings import Options, Settings
 from emoscope.timeline import Flags, Timeline, frame_centres
 
@@ -38,10 +38,6 @@ class Status:
     state: Literal["loading", "ready", "failed"]
     sentence: str
     model: ModelInfo | None = None
-
-
-def quiet(_what: str, _done: float) -> None:
-    """Ignore progress."""
 
 
 class Analyzer:

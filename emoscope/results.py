@@ -19,6 +19,10 @@ CLOSE_CALL = 0.10  # a smaller margin between the first two emotions is called a
 CLEAR = 0.40  # a larger one is called clear
 
 
+def quiet(_what: str, _done: float) -> None:
+    """Ignore progress."""
+
+
 @dataclass(frozen=True, eq=False)
 class Waveform:
     """Mono sound at 16 kHz: (N,) float32, finite, at least 400 samples (25 ms)."""

@@ -1,4 +1,4 @@
-"""What every test may use, and the order: quick tests first, then the browser, slow ones last and only when asked for."""
+"""What every test may use, and the order: quick tests, then the browser, then slow ones if asked for."""
 
 import pytest
 

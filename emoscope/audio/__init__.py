@@ -20,7 +20,7 @@ from emoscope.audio.treat import peak
 from emoscope.audio.treat import trim as trimmed
 from emoscope.audio.words import length, megabytes
 from emoscope.errors import AudioError, TooLargeError
-from emoscope.results import Progress, Recording, Source, Waveform
+from emoscope.results import Progress, Recording, Source, Waveform, quiet
 from emoscope.timeline import RATE, Floats
 
 __all__ = ["ENDINGS", "FORMATS", "Format", "Limits", "load", "write_wav"]
@@ -29,10 +29,6 @@ READABLE = "Give a WAV, MP3, M4A, AAC, FLAC, OGG, WebM, AMR, MP4 or MOV file."
 OVERSHOOT = 2.0  # times full scale; no sound decoder exceeds it by more
 PIECE = 600 * RATE  # samples
 DAMAGED = 3  # packets; one or two at the seam of a cut file are no loss to speak of
-
-
-def quiet(_what: str, _done: float) -> None:
-    """Ignore progress."""
 
 
 def load(

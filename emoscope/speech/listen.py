@@ -11,7 +11,7 @@ from torch import Tensor
 
 from emoscope.errors import ModelError
 from emoscope.labels import COUNT
-from emoscope.results import ModelInfo, Progress, SpeechResult, Waveform
+from emoscope.results import ModelInfo, Progress, SpeechResult, Waveform, quiet
 from emoscope.timeline import HOP, RATE, WINDOW, Floats, Timeline, frame_count
 
 LONGEST = frame_count(30 * RATE)  # frames in one pass; attention costs T² memory
@@ -105,7 +105,7 @@ class SpeechModel:
         results: dict[int, SpeechResult] = {}
         for batch in _batches([frame_count(len(wave.samples)) for wave in waves], self.longest):
             if len(batch) == 1:
-                results[batch[0]] = self.listen(waves[batch[0]], progress=_quiet)
+                results[batch[0]] = self.listen(waves[batch[0]], progress=quiet)
                 continue
             clips = [_tensor(waves[index]) for index in batch]
             statistics = torch.stack([self._statistics(clip) for clip in clips])
@@ -161,7 +161,3 @@ def _tensor(wave: Waveform) -> Tensor:
     """Return the samples without a copy; PyTorch wants leave to write, though nothing here does."""
     samples = wave.samples if wave.samples.flags.writeable else wave.samples.copy()
     return torch.from_numpy(samples)
-
-
-def _quiet(_what: str, _done: float) -> None:
-    """Ignore progress."""
