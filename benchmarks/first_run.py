@@ -45,7 +45,7 @@ def process(*arguments: str) -> float:
 
 def page(folder: Path) -> float:
     """Return how long a fresh process takes until its page answers, in seconds."""
-    environment = {**os.environ, "EMOSCOPE_PORT": str(PORT), "EMOSCOPE_OUTPUTS": str(folder)}
+    environment = {**os.environ, "EMOSCOPE_PORT": str(PORT), "EMOSCOPE_OUTPUTS": str(folder), "EMOSCOPE_OFFLINE": "1"}
     start = time.perf_counter()
     server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     try:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from emoscope import audio, models
-from emoscope.errors import EmoscopeError
+from emoscope.errors import Cancelled, EmoscopeError
 from emoscope.results import ModelInfo, Progress, Recording, Report, SpeechResult, quiet
 from emoscope.settings import Options, Settings
 from emoscope.timeline import Flags, Timeline, frame_centres
@@ -25,9 +25,17 @@ if TYPE_CHECKING:
     from emoscope.speech.listen import SpeechModel
 
     Load = Callable[[Path], SpeechModel]
+    Fetch = Callable[[Progress], None]
 
 log = logging.getLogger(__name__)
 
+LARGE = models.PUBLISHED["large"]
+PATIENCE = 5.0  # seconds that a download gets to end when the process stops
+FETCHING = (
+    f"{LARGE.title} ({LARGE.size}) is being downloaded in the background, and answers when it is there. "
+    "EMOSCOPE_OFFLINE=1 or EMOSCOPE_SPEECH_MODEL=compact switches that off."
+)
+FETCHED = f"{LARGE.title} is here: it answers from the next analysis on."
 ALL_SILENT = "The recording is silent from beginning to end, so the verdict means nothing."
 
 
@@ -38,23 +46,41 @@ class Status:
     state: Literal["loading", "ready", "failed"]
     sentence: str
     model: ModelInfo | None = None
+    news: str = ""  # one sentence about a better model that is on its way
+    doing: str = ""  # what its download is at
+    done: float | None = None  # share of that, while there is a download
 
 
 class Analyzer:
     """Owns the models and the lock around them; safe to share between threads."""
 
-    def __init__(self, settings: Settings, *, load: "Load | None" = None) -> None:
-        """`load` opens a model folder; the default reads checkpoints, a test brings a model with known answers."""
+    def __init__(self, settings: Settings, *, load: "Load | None" = None, fetch: "Fetch | None" = None) -> None:
+        """`load` opens a model folder, `fetch` gets the large model; a test brings its own of both."""
         self.settings = settings
         self._load_model = load or self._checkpoint
+        self._fetch = fetch or self._download
         self.status = Status("loading", "The model is loading.")
         self._loaded: dict[Path, SpeechModel] = {}
         self._loading = threading.Lock()
         self._listening = threading.Lock()  # one pass at a time: two would only share the same cores
 
+        self._meanwhile: models.Choice | None = None  # what "auto" means while the large model is on its way
+        self._stopping = threading.Event()
+        self._background: threading.Thread | None = None
+
     def start(self) -> None:
-        """Load the default model in the background; `status` tells how far it is."""
-        threading.Thread(target=self._warm, name="model-loader", daemon=True).start()
+        """Load the default model in the background, then get the large one where it is wanted and missing.
+
+        `status` tells how far it is. Nothing is downloaded unless the setting `speech_model` is "auto".
+        """
+        self._background = threading.Thread(target=self._warm, name="model-loader", daemon=True)
+        self._background.start()
+
+    def stop(self) -> None:
+        """End a download in the background; what has arrived is kept."""
+        self._stopping.set()
+        if self._background is not None:
+            self._background.join(PATIENCE)
 
     def analyze(self, file: Path, options: Options, *, name: str | None = None, progress: Progress = quiet) -> Report:
         """Decode a file and hear its emotion; `name` is what the person calls the file.
@@ -100,13 +126,18 @@ class Analyzer:
 
     def _model(self, name: str, progress: Progress = quiet) -> "SpeechModel":
         """Return the model, loading it at the first call; other callers wait."""
-        choice = models.resolve(self.settings.speech_model if name == "auto" else name, self.settings.models)
+        choice = self._choose(self.settings.speech_model if name == "auto" else name)
         with self._loading:
             if choice.folder not in self._loaded:
                 progress("Loading the model", 0.0)
                 model = self._load_model(choice.folder)
-                self._loaded[choice.folder] = replace(model, info=replace(model.info, note=choice.note))
+                self._loaded[choice.folder] = replace(model, info=_noted(model.info, choice.note))
             return self._loaded[choice.folder]
+
+    def _choose(self, name: str) -> models.Choice:
+        if name == "auto" and self._meanwhile is not None:
+            return self._meanwhile
+        return models.resolve(name, self.settings.models)
 
     def _checkpoint(self, folder: Path) -> "SpeechModel":
         from emoscope.speech import checkpoint  # torch takes a second to import
@@ -114,6 +145,11 @@ class Analyzer:
         return checkpoint.load(folder, device=self.settings.device, threads=self.settings.threads)
 
     def _warm(self) -> None:
+        self._load_default()
+        if self.status.state == "ready" and self._wants_large():
+            self._get_large()
+
+    def _load_default(self) -> None:
         try:
             model = self._model("auto")
         except EmoscopeError as error:
@@ -125,10 +161,58 @@ class Analyzer:
         else:
             self.status = Status("ready", model.info.note, model.info)
 
+    def _wants_large(self) -> bool:
+        """Say whether the large model is to be had and is not on disk."""
+        wanted = self.settings.speech_model == "auto" and not self.settings.offline
+        return wanted and not models.is_model(self.settings.models / LARGE.folder)
+
+    def _get_large(self) -> None:
+        """Get the large model once, and let it answer when it is there; the one that is loaded answers meanwhile."""
+        self._meanwhile = self._choose("auto")
+        log.warning(FETCHING)  # a person who sees no page sees the log
+        try:
+            self._follow("Preparing the download", 0.0)
+            self._fetch(self._follow)
+            model = self._model(LARGE.name)  # loaded before anybody has to wait for it
+        except Cancelled:
+            self._tell("")
+        except EmoscopeError as error:
+            log.warning("%s", error)
+            self._tell(str(error))
+        except Exception:  # as in `_load_default`
+            log.exception("the large model did not come")
+            self._tell(f"{LARGE.title} could not be got; the log of this process says why.")
+        else:
+            self._meanwhile = None
+            self.status = Status("ready", model.info.note, model.info, news=FETCHED)
+
+    def _follow(self, what: str, done: float) -> None:
+        """Pass the download's progress on to `status`, and end it when the process stops."""
+        if self._stopping.is_set():
+            raise Cancelled("The download was stopped.")
+        self.status = replace(self.status, news=FETCHING, doing=what, done=done)
+
+    def _tell(self, news: str) -> None:
+        """Say how the download ended without a new model; one that a person gets by hand is taken all the same."""
+        if not models.is_model(self.settings.models / LARGE.folder):
+            self._meanwhile = None
+        self.status = replace(self.status, news=news, doing="", done=None)
+
+    def _download(self, progress: Progress) -> None:
+        from emoscope.speech.conversion import convert
+
+        models.fetch(LARGE.name, self.settings, progress)
+        models.certify(LARGE.name, self.settings.models, convert, progress, again=False)
+
     def _wait_for_turn(self, progress: Progress) -> None:
         """Take the lock, but let the person cancel while waiting."""
         while not self._listening.acquire(timeout=0.2):
             progress("Waiting for an analysis before this one", 0.0)
+
+
+def _noted(info: ModelInfo, note: str) -> ModelInfo:
+    """Add why a model was taken to what it says of itself."""
+    return replace(info, note=" ".join(filter(None, (note, info.note))))
 
 
 @contextmanager

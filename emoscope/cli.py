@@ -76,7 +76,7 @@ def analyze(
     denoise: Annotated[bool, typer.Option("--denoise", help="Reduce steady noise.")] = Options.denoise,
     normalise: Annotated[bool, typer.Option("--normalise", help="Bring loudness to -23 LUFS.")] = Options.normalise,
     model: Annotated[str, typer.Option(help="auto, compact, large, base, seed, or a model folder.")] = Options.model,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where results go.  [default: outputs/]")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where results go, if not into outputs/.")] = None,
     format: Annotated[Format, typer.Option(help="What is printed: a table, or JSON and nothing else.")] = Format.table,
 ) -> None:
     """Hear the emotion of recordings, and write each one's results into a folder of its own.
@@ -117,11 +117,12 @@ def list_models() -> None:
 
     with _settings() as settings:
         entries = models.inventory(settings.models)
-    table = Table("Name", "Model", "On disk", "MB", "Licence", Column("Source", overflow="fold"), box=SIMPLE)
+    columns = ("Name", "Model", "On disk", "MB", "Compared", "Licence")
+    table = Table(*columns, Column("Source", overflow="fold"), box=SIMPLE)
     for entry in entries:
         table.add_row(
-            escape(entry.name), escape(entry.title), entry.state, f"{entry.bytes / 1e6:,.1f}", escape(entry.licence),
-            escape(entry.source),
+            escape(entry.name), escape(entry.title), entry.state, f"{entry.bytes / 1e6:,.1f}", entry.certificate,
+            escape(entry.licence), escape(entry.source),
         )  # fmt: skip
     console = Console()
     console.print(table)
@@ -131,14 +132,34 @@ def list_models() -> None:
     console.print(f"Models lie in {settings.models}.", style="dim", markup=False, soft_wrap=True)
 
 
+SlimOnly = Annotated[bool, typer.Option("--slim-only", help="Remove model.pt once the slim weights are certified.")]
+
+
 @models_app.command("download")
-def download_model(name: Name) -> None:
-    """Download a model and check it; a download that was interrupted goes on where it stopped."""
+def download_model(name: Name, slim_only: SlimOnly = False) -> None:
+    """Download a model, check it, and compare it with FunASR; what was interrupted goes on where it stopped."""
     from emoscope import models
+    from emoscope.speech.conversion import convert
+
+    with _settings() as settings:
+        with _bar(name) as progress:
+            folder = models.fetch(name, settings, progress)
+        print(folder, flush=True)
+        with _bar(name) as progress:
+            certificate = models.certify(name, settings.models, convert, progress, again=False, slim_only=slim_only)
+    _complain(certificate.sentence)
+
+
+@models_app.command("certify")
+def certify_model(name: Name, slim_only: SlimOnly = False) -> None:
+    """Compare a model's weights with FunASR's own network, and keep slim weights and a certificate if they agree."""
+    from emoscope import models
+    from emoscope.speech.conversion import convert
 
     with _settings() as settings, _bar(name) as progress:
-        folder = models.fetch(name, settings, progress)
-    print(folder)
+        certificate = models.certify(name, settings.models, convert, progress, slim_only=slim_only)
+    print(certificate.sentence)
+    raise typer.Exit(0 if certificate.certified else 1)
 
 
 @models_app.command("verify")
@@ -151,7 +172,7 @@ def verify_model(name: Name) -> None:
     if manifest is None:
         print(f"{name} is complete; it came without hashes, so there is nothing to compare it with.")
     else:
-        print(f"{name} is whole: {len(manifest.files)} files as {manifest.hub} {manifest.repo} published them.")
+        print(f"{name} is whole: {len(manifest.files)} files, downloaded from {manifest.hub} {manifest.repo}.")
 
 
 @models_app.command("remove")

@@ -1,8 +1,10 @@
 """A recording in, a report out, with a model whose answers are known."""
 
+import subprocess
+import sys
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -10,8 +12,9 @@ import soundfile
 
 from emoscope.analyzer import ALL_SILENT, Analyzer
 from emoscope.errors import AudioError, Cancelled, ModelError, TooLargeError
-from emoscope.settings import Options, Settings
+from emoscope.settings import ROOT, Options, Settings
 from emoscope.timeline import SILENCE
+from tests import standins
 from tests.fakes import HalfAndHalf
 
 RATE = 16_000
@@ -177,6 +180,149 @@ def test_a_fault_while_loading_is_logged_and_does_not_leave_the_page_waiting(cap
 def test_the_compact_model_is_named_in_the_warnings(clip):
     analyzer = Analyzer(Settings(speech_model="compact"), load=lambda _folder: replace(HalfAndHalf()))
     assert any("compact" in warning for warning in analyzer.analyze(clip(tone(1)), Options()).warnings)
+
+
+# ---- the large model in the background
+
+
+LARGE = "emotion2vec_plus_large"
+
+
+def looks_complete(folder):
+    folder.mkdir(parents=True)
+    for name in ("config.yaml", "tokens.txt", "model.pt"):
+        (folder / name).touch()
+
+
+@dataclass(frozen=True)
+class Named(HalfAndHalf):
+    """Is called what its folder is called."""
+
+    @classmethod
+    def load(cls, folder):
+        return cls(info=replace(HalfAndHalf().info, name=folder.name, note="its own note"))
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A models folder with a compact model only."""
+    looks_complete(tmp_path / "models" / "compact-speech")
+    return tmp_path / "models"
+
+
+def test_the_compact_model_answers_until_the_large_one_is_there(store, clip):
+    begun, arrive = threading.Event(), threading.Event()
+
+    def fetch(progress):
+        progress("Downloading model.pt from a hub (512 of 1,951 MB)", 0.25)
+        looks_complete(store / LARGE)  # it lies in its place before it was compared with FunASR
+        begun.set()
+        assert arrive.wait(10)
+
+    file, analyzer = clip(tone(1)), Analyzer(Settings(models=store), load=Named.load, fetch=fetch)
+    analyzer.start()
+    assert begun.wait(10)
+    assert analyzer.status.state == "ready"
+    assert analyzer.status.model.name == "compact-speech"
+    assert (analyzer.status.done, analyzer.status.doing) == (0.25, "Downloading model.pt from a hub (512 of 1,951 MB)")
+    for words in ("1.95 GB", "EMOSCOPE_OFFLINE=1", "EMOSCOPE_SPEECH_MODEL=compact"):
+        assert words in analyzer.status.news
+    assert analyzer.analyze(file, Options()).model.name == "compact-speech"
+    arrive.set()
+    wait_for(lambda: analyzer.status.done is None)
+    assert analyzer.status.model.name == LARGE
+    assert "answers from the next analysis on" in analyzer.status.news
+    report = analyzer.analyze(file, Options())
+    assert (report.model.name, report.model.note) == (LARGE, "its own note")
+
+
+def test_no_network_is_one_calm_sentence_and_one_attempt(store, clip, caplog):
+    attempts = []
+
+    def fetch(_progress):
+        attempts.append(1)
+        raise ModelError("Emotion2Vec+ Large could not be downloaded: the hub could not be reached.")
+
+    analyzer = Analyzer(Settings(models=store), load=Named.load, fetch=fetch)
+    analyzer.start()
+    wait_for(lambda: analyzer.status.news.endswith("could not be reached."))
+    analyzer._background.join(10)
+    assert (analyzer.status.state, analyzer.status.done) == ("ready", None)
+    assert len(attempts) == 1
+    assert caplog.text.count("could not be reached") == 1
+    assert analyzer.analyze(clip(tone(1)), Options()).model.name == "compact-speech"
+    looks_complete(store / LARGE)  # a person may get it by hand
+    assert analyzer.analyze(clip(tone(1)), Options()).model.name == LARGE
+
+
+def test_a_fault_of_the_download_is_logged_and_the_compact_model_stays(store, caplog):
+    analyzer = Analyzer(Settings(models=store), load=Named.load, fetch=lambda _progress: 1 / 0)
+    analyzer.start()
+    wait_for(lambda: "the log of this process" in analyzer.status.news)
+    assert "ZeroDivisionError" in caplog.text
+    assert analyzer.status.model.name == "compact-speech"
+
+
+@pytest.mark.parametrize(
+    "changed", [{"offline": True}, {"speech_model": "compact"}, {"speech_model": "large"}, {}], ids=str
+)
+def test_nothing_is_fetched_unless_it_is_wanted_and_missing(store, changed):
+    if not changed:
+        looks_complete(store / LARGE)
+    fetched = []
+    analyzer = Analyzer(Settings(models=store, **changed), load=Named.load, fetch=fetched.append)
+    analyzer.start()
+    analyzer._background.join(10)
+    assert analyzer.status.state == ("failed" if changed.get("speech_model") == "large" else "ready")
+    assert fetched == []
+    assert analyzer.status.news == ""
+
+
+def test_an_analysis_alone_fetches_nothing(store, clip):
+    """The command line never starts the background."""
+    fetched = []
+    analyzer = Analyzer(Settings(models=store), load=Named.load, fetch=fetched.append)
+    assert analyzer.analyze(clip(tone(1)), Options()).model.name == "compact-speech"
+    analyzer.stop()
+    assert fetched == []
+
+
+def test_stopping_ends_the_download(store):
+    def fetch(progress):
+        while True:
+            progress("Downloading", 0.5)
+            time.sleep(0.01)
+
+    analyzer = Analyzer(Settings(models=store), load=Named.load, fetch=fetch)
+    analyzer.start()
+    wait_for(lambda: analyzer.status.doing == "Downloading")
+    analyzer.stop()
+    assert not analyzer._background.is_alive()
+    assert (analyzer.status.news, analyzer.status.done) == ("", None)
+
+
+START = """
+import os, pathlib, sys
+FORBIDDEN = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "subprocess.Popen",
+             "os.posix_spawn", "os.fork")
+import torch, numpy  # what they start while they are imported is theirs
+sys.addaudithook(lambda event, _: os._exit(77) if event.startswith(FORBIDDEN) else None)
+from emoscope.analyzer import Analyzer
+from emoscope.settings import Settings
+analyzer = Analyzer(Settings(models=pathlib.Path(sys.argv[1])))
+analyzer.start()
+analyzer._background.join(60)
+print(analyzer.status.state, analyzer.status.model.name, repr(analyzer.status.news))
+"""
+
+
+def test_a_start_with_everything_present_makes_no_connection(tmp_path):
+    conf = standins.model_conf(**standins.SMALL)
+    state = standins.our_network(conf).state_dict()
+    standins.write_folder(tmp_path / LARGE, conf, state)
+    run = subprocess.run([sys.executable, "-c", START, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == ["ready", LARGE, "''"]
 
 
 def wait_for(condition, seconds=10):

@@ -138,10 +138,17 @@ def test_the_path_of_a_model_is_printed_alone(clips):
     assert run.stdout.strip() == str(ROOT / "models" / "compact-speech")
 
 
-@pytest.mark.parametrize("command", ["path", "verify", "download", "remove"])
+@pytest.mark.parametrize("command", ["path", "verify", "download", "remove", "certify"])
 def test_a_model_that_is_not_there_is_one_sentence(clips, tmp_path, command):
     run = emoscope("models", command, "large", cwd=clips, EMOSCOPE_MODELS=str(tmp_path), EMOSCOPE_OFFLINE="1")
     assert run.returncode == 1
     assert run.stdout == ""
     assert len(run.stderr.splitlines()) == 1
     assert run.stderr.startswith("emoscope: ")
+
+
+def test_a_model_that_funasr_does_not_know_is_not_certified(clips):
+    run = emoscope("models", "certify", "compact", cwd=clips)
+    assert run.returncode == 1
+    assert run.stdout == ""
+    assert "no model.pt in" in run.stderr

@@ -12,17 +12,21 @@ import sys
 import threading
 import time
 from collections import namedtuple
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from emoscope import models
+from emoscope import child, models
+from emoscope.analyzer import Analyzer
+from emoscope.certificate import Certificate
 from emoscope.errors import Cancelled, ModelError, OptionError, StorageError
 from emoscope.models import download, worker
 from emoscope.models.catalogue import HUBS
 from emoscope.models.hubs import HubError, Offer, RemoteFile, explain, incomplete
 from emoscope.settings import ROOT, Settings
+from tests import standins
+from tests.fakes import HalfAndHalf
 from tests.hub import FILES, WEIGHTS, Hub
 
 WANTED = {"config.yaml", "configuration.json", "model.pt", "tokens.txt", "example/test.wav", "README.md"}
@@ -92,7 +96,7 @@ def quick(workshop, monkeypatch):
     def work(job, progress):
         workshop.stdin.write(json.dumps(asdict(job)).encode() + b"\n")
         workshop.stdin.flush()
-        assert download._listen(workshop.stdout, progress)
+        assert child.listen(workshop.stdout, progress)
 
     monkeypatch.setattr(download, "_work", work)
 
@@ -494,6 +498,68 @@ def test_only_published_models_are_downloaded(settings, name):
 def test_an_unknown_hub_is_a_sentence(settings):
     with pytest.raises(OptionError, match="EMOSCOPE_HUB is auto, modelscope or huggingface, not “ftp”"):
         models.fetch("large", using(settings, "ftp"))
+
+
+# ---- in the background of the studio
+
+
+def in_background(settings):
+    """An analyzer that starts with the compact model and gets the large one, both by their names only."""
+
+    def load(folder):
+        return HalfAndHalf(info=replace(HalfAndHalf().info, name=folder.name))
+
+    analyzer = Analyzer(settings, load=load)
+    analyzer.start()
+    return analyzer
+
+
+def serve_a_real_model(hub, folder):
+    """Let the hub offer a small model as FunASR publishes it."""
+    conf, network = standins.small_oracle()
+    standins.write_folder(folder, conf, network.state_dict())
+    hub.files = {path: (folder / path).read_bytes() for path in ("config.yaml", "model.pt", "tokens.txt")}
+    hub.truth = dict(hub.files)
+
+
+def test_the_studio_gets_the_large_model_compares_it_with_funasr_and_uses_it(hub, settings, tmp_path):
+    serve_a_real_model(hub, tmp_path / "publisher")
+    analyzer = in_background(settings)
+    seen = set()
+    wait_for(lambda: seen.add(analyzer.status.doing.split(" ")[0]) or analyzer.status.news.endswith("on."), 90)
+    assert analyzer.status.model.name == models.LARGE
+    assert {"Comparing", "Loading"} & seen
+    assert Certificate.read(folder_of(settings)).certified
+    assert {"model.pt", "model.safetensors", "certificate.json"} < set(models.verify("large", settings.models).files)
+
+
+def test_stopping_the_studio_leaves_no_process_and_keeps_what_has_arrived(hub, settings, monkeypatch):
+    started = []
+
+    class Recorded(subprocess.Popen):
+        def __init__(self, *arguments, **named):
+            super().__init__(*arguments, **named)
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Recorded)
+    hub.pace = 0.01
+    analyzer = in_background(settings)
+    wait_for(lambda: hub.sent.get("model.pt", 0) > 500_000)
+    assert "MB)" in analyzer.status.doing
+    analyzer.stop()
+    (process,) = started
+    assert process.poll() is not None
+    assert 0 < arrived(settings) < len(WEIGHTS)
+    assert_not_there(settings)
+
+
+def test_without_a_network_the_studio_says_so_once(hub, settings, monkeypatch):
+    monkeypatch.setenv("MODELSCOPE_ENDPOINT", "http://127.0.0.1:9")
+    analyzer = in_background(settings)
+    wait_for(lambda: "could not be reached" in analyzer.status.news)
+    analyzer._background.join(10)
+    assert analyzer.status.model.name == models.COMPACT
+    assert hub.asked == []
 
 
 WITHOUT_NETWORK = """

@@ -15,8 +15,8 @@ PACKAGE = ROOT / "emoscope"
 
 LAYERS = {
     "errors": 0, "labels": 0,
-    "timeline": 1, "settings": 1,
-    "results": 2,
+    "timeline": 1, "settings": 1, "certificate": 1,
+    "results": 2, "child": 2,
     "plots": 3, "audio": 3, "speech": 3, "models": 3,
     "export": 4,
     "analyzer": 5,

@@ -17,7 +17,7 @@ import soundfile
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from emoscope.analyzer import Analyzer
+from emoscope.analyzer import Analyzer, Status
 from emoscope.errors import InputError, OptionError
 from emoscope.settings import Options, Settings
 from emoscope.studio.server import serve
@@ -298,6 +298,36 @@ def test_a_silent_recording_is_said_to_be_silent(report):
     assert {segment.label for segment in silent.segments()} == {SILENCE}
 
 
+def test_the_header_tells_of_a_download_and_then_of_the_new_model():
+    from emoscope.studio import present
+
+    info = HalfAndHalf().info
+    coming = Status("ready", "", info, news="Large is coming.", doing="Downloading (512 of 1,951 MB)", done=0.2625)
+    shown = present.status(coming)
+    assert (shown["name"], shown["news"], shown["done"], shown["busy"]) == (info.name, coming.news, 0.2625, True)
+    assert shown["amount"] == "26% · Downloading (512 of 1,951 MB)"
+    there = present.status(Status("ready", "", replace(info, name="large"), news="Large is here."))
+    assert (there["name"], there["news"], there["done"], there["amount"], there["busy"]) == (
+        "large", "Large is here.", None, "", False,
+    )  # fmt: skip
+    assert present.status(Status("loading", "The model is loading."))["busy"]
+
+
+def test_about_names_the_models_on_disk_with_licence_and_authors(tmp_path):
+    from emoscope.models import inventory
+    from emoscope.studio import present
+
+    large = tmp_path / "emotion2vec_plus_large"
+    large.mkdir()
+    for name in ("config.yaml", "model.pt"):
+        (large / name).touch()
+    models = present.about(inventory(tmp_path))["models"]
+    assert [model["title"] for model in models] == ["Emoscope compact", "Emotion2Vec+ Large"]
+    assert models[1]["licence"] == "FunASR Model License 1.1"
+    assert "Ziyang Ma" in models[1]["authors"]
+    assert "put there by hand" in models[1]["facts"]
+
+
 def test_the_form_becomes_a_file_and_options():
     from emoscope.studio.handlers import find_file, read_options
 
@@ -314,6 +344,7 @@ def test_the_process_serves_prints_its_address_and_stops_cleanly(tmp_path):
         **os.environ,
         "EMOSCOPE_PORT": str(free_port()),
         "EMOSCOPE_OUTPUTS": str(tmp_path),
+        "EMOSCOPE_OFFLINE": "1",
         "TMPDIR": str(tmp_path),
     }
     begun = time.monotonic()

@@ -16,6 +16,7 @@ from training.speech.evaluate import along_time, by_corpus, smooth, uar
 from training.speech.observations import NONE, Observations, look
 from training.speech.recordings import GAP, Batch, Mix, Recorder
 from training.speech.report import calibration_error, fit_temperature, fold_in, interval
+from training.speech.runs import join
 from training.speech.train import Config, balance, cross_entropy, learning_rate, member_logits, train, truth_of
 
 ANGRY, NEUTRAL, SAD = LABELS.index("angry"), LABELS.index("neutral"), LABELS.index("sad")
@@ -92,17 +93,26 @@ def test_the_loss_ignores_classes_that_do_not_compete() -> None:
 
 def test_the_committee_is_the_mean_of_its_members() -> None:
     torch.manual_seed(0)
-    model = CompactSpeech(members=3, hidden=8, width=4).eval()
+    model = CompactSpeech(members=3, hidden=8, width=4, ears=0).eval()
     seen, active = torch.randn(5, len(model.centre)), torch.rand(5)
-    assert torch.allclose(member_logits(model, seen, active).mean(0), model.think(seen, active)[1], atol=1e-5)
+    features = torch.cat([member(model.prepare(seen)) for member in model.members], -1) * active[:, None]
+    assert torch.allclose(member_logits(model, seen, active).mean(0), model.proj(features), atol=1e-5)
+
+
+def test_joined_parts_answer_with_their_mean() -> None:
+    torch.manual_seed(0)
+    parts = CompactSpeech(members=2, ears=0).eval(), CompactSpeech(members=0).eval(), CompactSpeech(members=0).eval()
+    wave = 0.1 * torch.randn(1, 16_000)
+    length, statistics = torch.tensor([16_000]), parts[0].statistics(wave[0])[None]
+    mean = sum(part(wave, length, statistics)[1] for part in parts) / 3
+    assert torch.allclose(join(*parts)(wave, length, statistics)[1], mean, atol=1e-5)
 
 
 def test_folding_the_temperature_in_divides_the_logits() -> None:
-    model = CompactSpeech(members=1, hidden=8, width=4).eval()
-    seen, active = torch.randn(5, len(model.centre)), torch.rand(5)
-    before = model.think(seen, active)[1]
+    model, features = CompactSpeech(members=1, ears=0).eval(), torch.randn(5, 96)
+    before = model.proj(features)
     fold_in(model, 2.0)
-    assert torch.allclose(model.think(seen, active)[1] * 2, before, atol=1e-5)
+    assert torch.allclose(model.proj(features) * 2, before, atol=1e-5)
 
 
 def test_the_rate_rises_and_falls() -> None:

@@ -4,6 +4,7 @@ Importing this touches neither the network nor a hub's library; only `fetch` doe
 """
 
 from emoscope.models.catalogue import COMPACT, LARGE, PUBLISHED, Published
+from emoscope.models.certify import Convert, certify
 from emoscope.models.download import fetch
 from emoscope.models.manifest import Manifest
 from emoscope.models.removal import remove
@@ -15,9 +16,11 @@ __all__ = [
     "LARGE",
     "PUBLISHED",
     "Choice",
+    "Convert",
     "Entry",
     "Manifest",
     "Published",
+    "certify",
     "fetch",
     "inventory",
     "is_model",

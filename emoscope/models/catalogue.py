@@ -29,6 +29,7 @@ class Published:
     """A model that its authors publish at the hubs."""
 
     name: str  # what a person types
+    size: str = ""  # of the download in words, where it is known before a hub is asked
 
     @property
     def title(self) -> str:
@@ -54,5 +55,5 @@ class Published:
         return models / f".{self.folder}.part"
 
 
-PUBLISHED = {name: Published(name) for name in ("large", "base", "seed")}
+PUBLISHED = {model.name: model for model in (Published("large", "1.95 GB"), Published("base"), Published("seed"))}
 LARGE = PUBLISHED["large"].folder

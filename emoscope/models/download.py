@@ -5,29 +5,23 @@ stop them, and keep tokens and identifiers in the home folder. A process of thei
 be ended at any moment: what has arrived lies in a hidden folder, and the next attempt goes on from there.
 """
 
-import json
-import logging
 import os
-import subprocess
-import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
-from emoscope.errors import EmoscopeError, ModelError, OptionError, StorageError
+from emoscope import child
+from emoscope.errors import ModelError, OptionError
 from emoscope.models.catalogue import HUBS, PUBLISHED
 from emoscope.models.store import is_model, quiet, verify
-from emoscope.settings import ROOT, Settings
+from emoscope.settings import Settings
 
 if TYPE_CHECKING:
     from emoscope.results import Progress
 
-log = logging.getLogger(__name__)
-
 RETRIES = 3  # after a connection broke off; each goes on where the last one stopped
 PATIENCE = 30  # seconds without a byte
-ERRORS: dict[str, type[EmoscopeError]] = {kind.__name__: kind for kind in (ModelError, StorageError)}
 SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "MODELSCOPE_API_TOKEN")  # public models need none
 
 
@@ -75,36 +69,9 @@ def is_whole(name: str, models: Path, progress: "Progress" = quiet) -> bool:
 
 
 def _work(job: Job, progress: "Progress") -> None:
-    """Let a process do the job; it ends at the latest when this function does, or when this process is killed."""
-    command = [sys.executable, "-m", "emoscope.models.worker", json.dumps(asdict(job))]
-    complaints = Path(job.scratch) / "stderr"
-    with (
-        complaints.open("wb") as stderr,
-        subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, env=environment(), cwd=ROOT
-        ) as process,
-    ):
-        try:
-            finished = process.stdout is not None and _listen(process.stdout, progress)
-        finally:
-            process.kill()  # nothing is lost: see the first lines of this module
-    if not finished:
-        log.error("the download's process ended early: %s", complaints.read_text("utf-8", "replace")[-4000:])
+    """Let a process do the job. Ending it loses nothing: see the first lines of this module."""
+    if not child.run("emoscope.models.worker", asdict(job), environment(), progress):
         raise ModelError("The download stopped for a reason that the log tells. Try again; it goes on where it was.")
-
-
-def _listen(lines: IO[bytes], progress: "Progress") -> bool:
-    """Pass progress on and raise the worker's errors; say whether it finished."""
-    for line in lines:
-        if not line.endswith(b"\n"):  # it was killed while it wrote
-            break
-        message = json.loads(line)
-        if "error" in message:
-            raise ERRORS[message["error"]](message["sentence"])
-        if "finished" in message:
-            return True
-        progress(message["what"], message["done"])
-    return False
 
 
 def environment() -> dict[str, str]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from emoscope.certificate import Certificate
 from emoscope.errors import ModelError, StorageError
 from emoscope.models.catalogue import AUTHORS, COMPACT, LICENCE, PUBLISHED, Published
 from emoscope.models.manifest import Manifest, fingerprint, size_of
@@ -40,6 +41,7 @@ class Entry:
     licence: str
     authors: str
     source: str  # "ModelScope iic/emotion2vec_plus_large master", or where it can be had
+    certificate: Literal["", "certified", "refused"] = ""  # the outcome of the comparison with FunASR
 
 
 def resolve(name: str, models: Path) -> Choice:
@@ -168,7 +170,7 @@ def _published_entry(model: Published, models: Path) -> Entry:
         manifest = Manifest.read(folder)
         source = f"{manifest.hub} {manifest.repo} {manifest.revision}" if manifest else "put there by hand"
     size = _weighs(part if state == "partial" else folder)
-    return Entry(model.name, model.title, folder, state, size, LICENCE, AUTHORS, source)
+    return Entry(model.name, model.title, folder, state, size, LICENCE, AUTHORS, source, _certificate(folder))
 
 
 def _own_entry(name: str, title: str, folder: Path, source: str) -> Entry:
@@ -182,7 +184,16 @@ def _own_entry(name: str, title: str, folder: Path, source: str) -> Entry:
         str(config.get("licence") or "not stated"),
         str(config.get("authors") or ""),
         source,
+        _certificate(folder),
     )
+
+
+def _certificate(folder: Path) -> Literal["", "certified", "refused"]:
+    try:
+        found = Certificate.read(folder)
+    except ModelError:
+        return ""
+    return "" if found is None else "certified" if found.certified else "refused"
 
 
 def _weighs(folder: Path) -> int:

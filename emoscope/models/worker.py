@@ -9,14 +9,14 @@ import json
 import os
 import shutil
 import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO, TypeAlias
 
-from emoscope.errors import EmoscopeError, ModelError, StorageError
+from emoscope import child
+from emoscope.errors import ModelError, StorageError
 from emoscope.models.catalogue import AUTHORS, HUBS, LICENCE, PUBLISHED, REQUIRED, WELCOME, Published
 from emoscope.models.download import Job, is_whole
 from emoscope.models.hubs import (
@@ -36,7 +36,6 @@ from emoscope.models.store import UNFINISHED
 
 Clients: TypeAlias = Mapping[str, Callable[[], Hub]]
 
-BEAT = 0.2  # seconds between two messages; whoever listens can cancel that often
 RESERVE = 100_000_000  # bytes to be left free on the disk
 
 
@@ -58,13 +57,7 @@ class Watch:
 def main(job: Job, out: TextIO) -> None:
     """Do a job and report on it."""
     watch = Watch()
-    last: dict[str, object] = {"finished": True}
-    with _reporting(watch, out):
-        try:
-            obtain(PUBLISHED[job.name], Path(job.models), clients(job), watch)
-        except EmoscopeError as error:
-            last = {"error": type(error).__name__, "sentence": str(error)}
-    _send(last, out)
+    child.answer(lambda: obtain(PUBLISHED[job.name], Path(job.models), clients(job), watch), watch.message, out)
 
 
 def clients(job: Job) -> Clients:
@@ -74,32 +67,6 @@ def clients(job: Job) -> Clients:
         "huggingface": lambda: HuggingFace(job.retries, job.patience),
     }
     return {hub: known[hub] for hub in job.hubs}
-
-
-@contextlib.contextmanager
-def _reporting(watch: Watch, out: TextIO) -> Iterator[None]:
-    """Send a message at every beat."""
-    over = threading.Event()
-
-    def beat() -> None:
-        while not over.wait(BEAT):
-            _send(watch.message(), out)
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-def _send(message: Mapping[str, object], out: TextIO) -> None:
-    try:
-        out.write(json.dumps(message) + "\n")
-        out.flush()
-    except OSError:
-        os._exit(1)  # whoever wanted the model is gone
 
 
 def obtain(model: Published, models: Path, clients: Clients, watch: Watch) -> None:

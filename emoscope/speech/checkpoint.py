@@ -7,7 +7,7 @@ import re
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 import yaml
@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from emoscope.certificate import CERTIFICATE, Certificate
 from emoscope.errors import ModelError, OptionError
 from emoscope.labels import COUNT, LABELS, parse_token
 from emoscope.results import ModelInfo
@@ -23,10 +24,16 @@ from emoscope.speech.compact import CompactSpeech
 from emoscope.speech.emotion2vec import Emotion2vec
 from emoscope.speech.listen import SpeechModel
 
+if TYPE_CHECKING:
+    from emoscope.speech.reference import Reference
+
 State: TypeAlias = dict[str, Tensor]
-SpeechNetwork: TypeAlias = Emotion2vec | CompactSpeech
+SpeechNetwork: TypeAlias = "Emotion2vec | CompactSpeech | Reference"
 
 SLIM, FUNASR = "model.safetensors", "model.pt"  # our own file is preferred: it is smaller, and holds no pickle
+UNCERTIFIED = (
+    "These weights were not compared with FunASR's own network on this machine; “./run.sh models certify” does that."
+)
 AGAIN = "Fetch the model again."  # what a person can do about a damaged file
 
 # FunASR's names -> ours. What is not named here, and not in our network, was for training only.
@@ -45,32 +52,63 @@ RENAMED: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
 )
 
 
-def load(folder: Path, *, device: str = "cpu", threads: int = 0) -> SpeechModel:
+def load(folder: Path, *, device: str = "cpu", threads: int = 0, weights: Path | None = None) -> SpeechModel:
     """Open a model folder; `device` is "auto", "cpu", "cuda" or "cuda:1", `threads` 0 leaves PyTorch's number.
 
-    The weights stay mapped from the file where they can. Raises ModelError when the folder does not hold a model that
-    fits together, and OptionError for a device that is not there.
+    The weights stay mapped from the file where they can. FunASR's own network serves where a certificate says that
+    ours differs. `weights` names another file than the folder's own, and then no certificate counts. Raises ModelError
+    when the folder does not hold a model that fits together, and OptionError for a device that is not there.
     """
-    config = _config(folder)
-    tokens = _tokens(folder)
-    columns = _columns(tokens)
-    weights = next((folder / name for name in (SLIM, FUNASR) if (folder / name).is_file()), None)
-    if weights is None:
-        raise ModelError(f"There is neither {SLIM} nor {FUNASR} in {folder}. {AGAIN}")
-    place = _device(device)
-    network = _network(config, len(tokens))
-    _fill(network, _state(weights), weights)
+    config, tokens = _config(folder), _tokens(folder)
+    columns, place = _columns(tokens), _device(device)
+    file = weights or find_weights(folder)
+    fingerprint = sha256(file)
+    witness = None if weights else _witness(folder, file, fingerprint)
+    if witness and not witness.certified:
+        network: SpeechNetwork = _reference(folder, len(tokens))
+    else:
+        network = _network(config, len(tokens))
+        _fill(network, _state(file), file)
     if threads:
         torch.set_num_threads(threads)
     info = ModelInfo(
         name=str(config.get("name") or folder.resolve().name),
         kind=type(network).__name__,
-        weights=_sha256(weights),
+        weights=fingerprint,
         precision="fp32",
         device=str(place),
         licence=str(config.get("licence") or ""),
+        note=witness.note if witness else UNCERTIFIED if file.name == FUNASR else "",
     )
     return SpeechModel(info, network.to(place).eval().requires_grad_(False), columns)
+
+
+def find_weights(folder: Path) -> Path:
+    """Return the file that holds the weights."""
+    found = next((folder / name for name in (SLIM, FUNASR) if (folder / name).is_file()), None)
+    if found is None:
+        raise ModelError(f"There is neither {SLIM} nor {FUNASR} in {folder}. {AGAIN}")
+    return found
+
+
+def _witness(folder: Path, file: Path, fingerprint: str) -> Certificate | None:
+    """Return the certificate of these weights; raises ModelError when slim weights are not the certified ones."""
+    certificate = Certificate.read(folder)
+    if certificate is None:
+        return None
+    if file.name == FUNASR:
+        return certificate if certificate.source.get(FUNASR) == fingerprint else None
+    if (certificate.slim or {}).get("sha256") != fingerprint:
+        raise ModelError(
+            f"{file} is not what its {CERTIFICATE} speaks of. “./run.sh models certify” makes both anew from {FUNASR}."
+        )
+    return certificate
+
+
+def _reference(folder: Path, classes: int) -> SpeechNetwork:
+    from emoscope.speech.reference import Reference  # FunASR takes seconds to import
+
+    return Reference(folder, classes)
 
 
 def save_slim(network: nn.Module, folder: Path) -> Path:
@@ -142,7 +180,7 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _network(config: Mapping[str, Any], classes: int) -> SpeechNetwork:
+def _network(config: Mapping[str, Any], classes: int) -> Emotion2vec | CompactSpeech:
     """Build the network that the config names, without weights where that saves time."""
     kind, conf = config.get("model"), config["model_conf"]
     if kind == "Emotion2vec":
@@ -214,6 +252,7 @@ def _fill(network: nn.Module, state: State, file: Path) -> None:
     network.load_state_dict(weights, assign=True)
 
 
-def _sha256(file: Path) -> str:
+def sha256(file: Path) -> str:
+    """Return the hash of a file in hexadecimal digits."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

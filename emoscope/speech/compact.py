@@ -210,7 +210,7 @@ def drop_channels(x: Tensor, rate: float, training: bool) -> Tensor:
 
 
 class Ear(nn.Module):
-    """Learns what to listen for: convolutions at 25 and 12.5 frames a second, then mean and deviation nearby."""
+    """Learn what to listen for: convolutions at 25 and 12.5 frames a second, then mean and deviation nearby."""
 
     def __init__(self, channels: tuple[int, int], layers: int, width: int, reaches: tuple[int, ...]) -> None:
         super().__init__()
@@ -246,12 +246,12 @@ class Ear(nn.Module):
 class CompactSpeech(nn.Module):
     """The emotion of a voice, 50 times a second: waves in, features (B, T, dim) and frame logits (B, T, 9) out.
 
-    Two halves are trained apart and answer together. The *committee* reads classical measurements of a moment's
-    surroundings (levels, spectra, pitch: their means, deviations, movements); the *ear* learns what to measure.
+    Its parts are trained apart and answer together. The *committee* reads classical measurements of a moment's
+    surroundings (levels, spectra, pitch: their means, deviations, movements); the *ears* learn what to measure.
 
     members, hidden, width: perceptrons in the committee, their hidden and their feature size.
-    ear, channels, layers: features of the ear, its channels at 25 and 12.5 frames a second, layers at 12.5.
-    reaches: the neighbourhoods that are described, in blocks of 80 ms. dim = members * width + ear.
+    ears, ear, channels, layers: ears, their features, channels at 25 and 12.5 frames a second, layers at 12.5.
+    reaches: the neighbourhoods that are described, in blocks of 80 ms. dim = members * width + ears * ear.
     """
 
     centre: Tensor
@@ -262,6 +262,7 @@ class CompactSpeech(nn.Module):
         members: int = 4,
         hidden: int = 256,
         width: int = 96,
+        ears: int = 1,
         ear: int = 192,
         channels: tuple[int, int] = (96, 160),
         layers: int = 3,
@@ -269,13 +270,13 @@ class CompactSpeech(nn.Module):
         dropout: float = 0.4,
     ) -> None:
         super().__init__()
-        self.dim, self.reaches = members * width + ear, tuple(reaches)
+        self.dim, self.reaches = members * width + ears * ear, tuple(reaches)
         self.front_end = FrontEnd()
         inputs = len(self.reaches) * LOCAL + FILE
         self.register_buffer("centre", torch.zeros(inputs))  # mean and deviation of the measurements in training
         self.register_buffer("spread", torch.ones(inputs))
         self.members = nn.ModuleList(Member(inputs, hidden, width, dropout) for _ in range(members))
-        self.ear = Ear((channels[0], channels[1]), layers, ear, self.reaches) if ear else None
+        self.ears = nn.ModuleList(Ear((channels[0], channels[1]), layers, ear, self.reaches) for _ in range(ears))
         self.proj = nn.Linear(self.dim, CLASSES)
 
     def log_mel(self, waves: Tensor) -> Tensor:
@@ -370,10 +371,10 @@ class CompactSpeech(nn.Module):
         if len(self.members):
             seen = self.prepare(self.observe(sound, mask, statistics))
             parts += [member(seen) for member in self.members]
-        if self.ear is not None:
+        if len(self.ears):
             spare = -frames % BLOCK
             view = F.pad(self.look(sound, statistics), (0, 0, 0, spare))
-            parts.append(self.ear(view, F.pad(mask, (0, spare)), F.pad(active, (0, spare))))
+            parts += [ear(view, F.pad(mask, (0, spare)), F.pad(active, (0, spare))) for ear in self.ears]
         # pauses say little, so they weigh little
         features = torch.cat(parts, -1) * self.gate(active, mask)  # (B, S, dim)
         features = features.repeat_interleave(BLOCK, 1)[:, :frames]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from emoscope import export
+from emoscope import export, models
 from emoscope.errors import Cancelled, EmoscopeError, InputError
 from emoscope.results import Progress, Report
 from emoscope.settings import Options, Settings
@@ -47,6 +47,10 @@ class Handlers:
     def status(self) -> present.View:
         """Say which model can answer."""
         return present.status(self.analyzer.status)
+
+    def about(self) -> present.View:
+        """Say which models are on disk, and whose they are."""
+        return present.about(models.inventory(self.settings.models))
 
     def analyze(self, chosen: Mapping[str, Any], tell: gr.Progress) -> tuple[present.View, ...] | None:
         """Return the verdict, timeline and downloads, or None when the visitor stopped it."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SOURCES = [("Upload", "upload"), ("Record", "microphone")]
 GRANULARITIES = [("Utterance", "utterance"), ("Frame", "frame")]
 GRANULARITY_HELP = "Utterance: one verdict for the whole. Frame: also files with nine probabilities every 20 ms."
-LOOK_AGAIN = 1.0, 20.0  # seconds between two looks at the model: while it loads, and afterwards
+LOOK_AGAIN = 1.0, 20.0  # seconds between two looks at the model: while something comes, and afterwards
 CLEAN = 600, 86_400  # seconds: every ten minutes, what is older than a day
 AT_ONCE = 4  # analyses that may decode at the same time; the analyzer lets one at a time listen
 DEFAULTS = Options()
@@ -71,8 +71,9 @@ def build(analyzer: "Analyzer", settings: Settings) -> gr.Blocks:
             part("timeline", emotions=present.legend()),
             part("downloads"),
         )
-        part("about")
+        about = part("about", value=handlers.about())
         _follow_status(demo, header, handlers)
+        demo.load(handlers.about, None, about, queue=False, show_progress="hidden", api_visibility="private")
         _connect(controls, results, (analyze, cancel), handlers)
         _offer_api(handlers)
     return demo
@@ -141,7 +142,7 @@ def _follow_status(demo: gr.Blocks, header: gr.HTML, handlers: Handlers) -> None
 
     def look() -> tuple[present.View, Any]:
         status = handlers.status()
-        return status, gr.Timer(LOOK_AGAIN[status["state"] != "loading"])
+        return status, gr.Timer(LOOK_AGAIN[not status["busy"]])
 
     quietly: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     demo.load(look, None, [header, timer], **quietly)

@@ -17,7 +17,10 @@ from emoscope.studio.shelf import Shelf
 from emoscope.timeline import HOP, HOP_SECONDS, Floats, Timeline
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from emoscope.analyzer import Status
+    from emoscope.models import Entry
 
 View = dict[str, Any]  # JSON types: what one piece of the page is given
 
@@ -32,13 +35,28 @@ def legend() -> list[View]:
 def status(now: "Status") -> View:
     """Say which model can answer."""
     model = now.model
-    if model is None:
-        return {"state": now.state, "name": now.sentence, "detail": "", "note": ""}
+    shown = {"state": now.state, "name": now.sentence, "detail": "", "note": ""}
+    if model is not None:
+        shown |= {"name": model.name, "detail": f"{model.precision} on {model.device}", "note": model.note}
+    amount = "" if now.done is None else f"{_percent(now.done)} · {now.doing}"
+    busy = now.state == "loading" or now.done is not None
+    return {**shown, "news": now.news, "done": now.done, "amount": amount, "busy": busy}
+
+
+def about(entries: "Iterable[Entry]") -> View:
+    """Return the models on disk, each with its licence, authors and source."""
+    compared = {"certified": "slim weights certified", "refused": "served by FunASR's own network", "": ""}
     return {
-        "state": now.state,
-        "name": model.name,
-        "detail": f"{model.precision} on {model.device}",
-        "note": model.note,
+        "models": [
+            {
+                "title": entry.title,
+                "facts": ", ".join(filter(None, (_size(entry.bytes), entry.source, compared[entry.certificate]))),
+                "licence": entry.licence,
+                "authors": entry.authors,
+            }
+            for entry in entries
+            if entry.state == "ready"
+        ]
     }
 
 

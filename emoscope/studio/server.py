@@ -51,6 +51,7 @@ def create_app(analyzer: "Analyzer", settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         analyzer.start()
         yield
+        analyzer.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
     app = FastAPI(title="Emoscope", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)

@@ -11,10 +11,10 @@ import logging
 from dataclasses import asdict
 from pathlib import Path
 
-from training.speech.data import prepare
+from training.speech.data import CACHE, prepare
 from training.speech.export import export
 from training.speech.report import measure
-from training.speech.runs import COMMITTEE, EAR, SHIPPED, SHORT_COMMITTEE, SHORT_EAR, carry_out_all, join, plan
+from training.speech.runs import COMMITTEE, EARS, SHIPPED, SHORT_COMMITTEE, SHORT_EARS, carry_out_all, join, plan
 
 
 def main() -> None:
@@ -22,19 +22,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.speech", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv and the clips")
     parser.add_argument("--out", type=Path, default=Path("models/compact-speech"))
-    parser.add_argument("--cache", type=Path, default=Path("/tmp/train/cache"), help="not in the repository")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="not in the repository")
     parser.add_argument("--workers", type=int, default=2, help="trainings at a time, one core each")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
 
     corpora = prepare(arguments.data, arguments.cache, workers=arguments.workers)
     runs = plan(corpora.names)
-    halves = carry_out_all(runs, data=arguments.data, cache=arguments.cache, workers=arguments.workers)
-    model = join(*halves["final"])
-    metrics = measure(model, halves, runs, corpora)
-    metrics["steps"] = {"committee": COMMITTEE.steps, "ear": EAR.steps}
-    metrics["short_steps"] = {"committee": SHORT_COMMITTEE.steps, "ear": SHORT_EAR.steps}
-    metrics["config"] = {"committee": asdict(COMMITTEE), "ear": asdict(EAR)}
+    parts = carry_out_all(runs, data=arguments.data, cache=arguments.cache, workers=arguments.workers)
+    model = join(*parts["final"])
+    metrics = measure(model, parts, runs, corpora)
+    metrics["steps"] = {"committee": COMMITTEE.steps, "ear": EARS[0].steps}
+    metrics["short_steps"] = {"committee": SHORT_COMMITTEE.steps, "ear": SHORT_EARS[0].steps}
+    metrics["ears"] = len(EARS)
+    metrics["config"] = {"committee": asdict(COMMITTEE), "ears": [asdict(ear) for ear in EARS]}
     export(model, SHIPPED, metrics, arguments.out)
     logging.info("%s", json.dumps({k: v for k, v in metrics.items() if k.endswith(("six", "ten"))}))
 

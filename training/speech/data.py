@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import logging
+import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +22,7 @@ from training.speech.augment import VERSIONS, Wave
 LABELS = ("angry", "disgusted", "fearful", "happy", "neutral", "other", "sad", "surprised", "unknown")
 CHINESE = ("生气", "厌恶", "恐惧", "开心", "中立", "其他", "难过", "吃惊", "<unk>")
 OTHER, UNKNOWN = LABELS.index("other"), LABELS.index("unknown")
+CACHE = Path(tempfile.gettempdir()) / "emoscope-training"  # decoded features and finished trainings
 NONSPEECH = "nonspeech"  # the made-up corpus of sounds without a voice
 NONSPEECH_CLIPS = {"train": 140, "test": 25}  # per kind
 WIDTH = BANDS + 2  # columns of sound features

@@ -15,7 +15,7 @@ import torch
 
 from emoscope.speech.compact import CompactSpeech
 from training.speech.augment import Distortion
-from training.speech.data import NONSPEECH, Clip, Corpora, prepare
+from training.speech.data import CACHE, NONSPEECH, Clip, Corpora, prepare
 from training.speech.ear import EarConfig, train_ear
 from training.speech.evaluate import along_time, by_corpus
 from training.speech.observations import Observations, observe_all
@@ -79,7 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.speech.ideas", description=__doc__)
     parser.add_argument("names", nargs="*", default=list(IDEAS))
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, default=Path("/tmp/train/cache"))
+    parser.add_argument("--cache", type=Path, default=CACHE)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)

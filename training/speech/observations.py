@@ -81,7 +81,7 @@ def restore(path: Path) -> Observations:
 def look(recorder: Recorder, recordings: list[Recording]) -> tuple[NDArray[np.generic], ...]:
     """Rows, activity, rows per bag and clip per bag of a batch of recordings."""
     batch = recorder.collate(recordings)
-    model = CompactSpeech(members=0, ear=1)
+    model = CompactSpeech(members=0)
     statistics = describe(batch.sound, batch.mask)
     seen = model.observe(batch.sound, batch.mask, statistics)
     active = model.gate(model.activity(batch.sound, batch.mask, statistics), batch.mask)[..., 0]

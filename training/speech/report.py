@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from emoscope.speech.compact import SAMPLE_RATE, CompactSpeech, describe, frame_count
 from training.speech.data import LABELS, NONSPEECH, UNKNOWN, Clip, Corpora
 from training.speech.evaluate import Array, along_time, choose, recalls, uar, verdicts
-from training.speech.runs import OPEN, Run, unseen_by
+from training.speech.runs import OPEN, Parts, Run, unseen_by
 
 MAIN = ("crema_d", "ravdess", "casia", "banglaser", "ased", "nemo")  # with enough test speakers or clips for a target
-Halves = tuple[CompactSpeech, CompactSpeech]  # committee and ear
 
 
 def softmax(logits: Array) -> Array:
@@ -160,50 +159,61 @@ def window_gap(model: CompactSpeech, sound: NDArray[np.float16], statistics: tor
     return worst
 
 
-def judge_strangers(halves: Halves, corpora: Corpora, clips: list[Clip]) -> dict[str, Array]:
-    """Utterance logits of a network's halves, and of both."""
-    committee, ear = (verdicts(half, corpora, clips) for half in halves)
+def judge_strangers(parts: Parts, corpora: Corpora, clips: list[Clip]) -> dict[str, Array]:
+    """Utterance logits of a network's committee, its ear, and both."""
+    committee, ear = (verdicts(part, corpora, clips) for part in parts)
     return {"committee": committee, "ear": ear, "both": (committee + ear) / 2}
 
 
-def part_of(found: dict[str, Array], clips: list[Clip], name: str) -> tuple[dict[str, Array], list[Clip]]:
+def only(found: dict[str, Array], clips: list[Clip], name: str) -> tuple[dict[str, Array], list[Clip]]:
     """One corpus of several."""
     rows = [k for k, clip in enumerate(clips) if clip.corpus == name]
     return {half: logits[rows] for half, logits in found.items()}, [clips[k] for k in rows]
 
 
-def unseen(halves: dict[str, Halves], runs: list[Run], corpora: Corpora, temperature: float) -> dict[str, Any]:
-    """Each corpus judged whole by the network that did not hear it; how sure that network was; its halves alone."""
+def relative(logits: Array, clips: list[Clip]) -> Array:
+    """Logits beside the mean of the same speaker's clips: what is left once a voice is known."""
+    speakers = np.array([clip.speaker for clip in clips])
+    centred = logits.copy()
+    for speaker in np.unique(speakers):
+        centred[speakers == speaker] -= logits[speakers == speaker].mean(0)
+    return centred
+
+
+def unseen(parts: dict[str, Parts], runs: list[Run], corpora: Corpora, temperature: float) -> dict[str, Any]:
+    """Each corpus judged whole by the network that did not hear it; how sure that network was; its parts alone."""
     scores: dict[str, Any] = {}
     alone: dict[str, dict[str, float]] = {"committee": {}, "ear": {}}
     logits, strangers = [], []
     for run in (run for run in runs if run.name.startswith("without-")):
         clips = corpora.select(set(unseen_by(run, corpora)), "train", "dev", "test")
-        found = judge_strangers(halves[run.name], corpora, clips)
+        found = judge_strangers(parts[run.name], corpora, clips)
         logits.append(found["both"] / temperature)
         strangers += clips
         for name in unseen_by(run, corpora):
-            part, own = part_of(found, clips, name)
+            part, own = only(found, clips, name)
             scores[name] = score(part["both"], own, corpora.classes(name))
+            scores[name]["relative"] = round(uar(relative(part["both"], own), own, corpora.classes(name)), 4)
             for half in alone:
                 alone[half][name] = round(uar(part[half], own, corpora.classes(name)), 4)
     return {
         "unseen_corpora": {name: scores[name] for name in corpora.names},
-        "unseen_halves": alone,
+        "unseen_parts": alone,
         "unseen_mean_ten": mean_uar(scores, corpora.names),
         "unseen_mean_six": mean_uar(scores, MAIN),
+        "unseen_relative_ten": round(float(np.mean([s["relative"] for s in scores.values()])), 4),
         "unseen_ece": round(calibration_error(np.concatenate(logits), strangers), 4),
     }
 
 
-def compare_open(halves: Halves, corpora: Corpora, left_out: dict[str, Any]) -> dict[str, Any]:
+def compare_open(parts: Parts, corpora: Corpora, left_out: dict[str, Any]) -> dict[str, Any]:
     """The network of open corpora against the others, on the seven corpora that neither heard."""
     rest = [name for name in corpora.names if name not in OPEN]
     clips = corpora.select(set(rest), "train", "dev", "test")
-    found = judge_strangers(halves, corpora, clips)
+    found = judge_strangers(parts, corpora, clips)
     scores = {}
     for name in rest:
-        part, own = part_of(found, clips, name)
+        part, own = only(found, clips, name)
         scores[name] = {"uar": round(uar(part["both"], own, corpora.classes(name)), 4)}
     return {
         "open": {name: scores[name]["uar"] for name in rest},
@@ -213,7 +223,7 @@ def compare_open(halves: Halves, corpora: Corpora, left_out: dict[str, Any]) -> 
     }
 
 
-def measure(model: CompactSpeech, halves: dict[str, Halves], runs: list[Run], corpora: Corpora) -> dict[str, Any]:
+def measure(model: CompactSpeech, parts: dict[str, Parts], runs: list[Run], corpora: Corpora) -> dict[str, Any]:
     """Every figure; the temperature is fitted on development speakers and folded into the final network."""
     names = set(corpora.names)
     dev, test = corpora.select(names, "dev"), corpora.select(names, "test")
@@ -223,7 +233,7 @@ def measure(model: CompactSpeech, halves: dict[str, Halves], runs: list[Run], co
     seen = score_all(model, corpora, test)
     noisy, far = (score_all(model, corpora, test, version) for version in (1, 2))
     long = np.concatenate([corpora.clip(clip) for clip in corpora.select({"nemo"}, "test")[:60]])
-    strangers = unseen(halves, runs, corpora, temperature)
+    strangers = unseen(parts, runs, corpora, temperature)
     return {
         "test_speakers": seen,
         "test_mean_six": mean_uar(seen, MAIN),
@@ -231,7 +241,7 @@ def measure(model: CompactSpeech, halves: dict[str, Halves], runs: list[Run], co
         "test_noisy": {name: s["uar"] for name, s in noisy.items()},
         "test_far": {name: s["uar"] for name, s in far.items()},
         **strangers,
-        "open_model": compare_open(halves["open"], corpora, strangers["unseen_corpora"]),
+        "open_model": compare_open(parts["open"], corpora, strangers["unseen_corpora"]),
         "crema_d": crema_d_views(model, corpora),
         "timeline": {name: along_time(model, corpora, corpora.select({name}, "test")) for name in MAIN},
         "calibration": {

@@ -28,73 +28,79 @@ SHIPPED: dict[str, Any] = {  # arguments of CompactSpeech
     "members": 4,
     "hidden": 256,
     "width": 96,
+    "ears": 2,
     "ear": 192,
     "channels": [96, 160],
     "layers": 3,
     "reaches": [8, 24],
 }
-COMMITTEE, EAR = Config(model={"members": SHIPPED["members"]}), EarConfig()
+COMMITTEE = Config(model={"members": SHIPPED["members"]})
+EARS = (EarConfig(), EarConfig(steps=3500, seed=2))
 SHORT_COMMITTEE = replace(COMMITTEE, steps=800, model={"members": 2})  # for comparison
-SHORT_EAR = replace(EAR, steps=1000)
+SHORT_EARS = (EarConfig(steps=1000),)
+Parts = tuple[CompactSpeech, ...]  # a committee, and one or two ears
 
 
 @dataclass(frozen=True)
 class Run:
-    """A training: what it is called, what it hears, and how long its halves learn."""
+    """A training: what it is called, what it hears, and how long its parts learn."""
 
     name: str
     corpora: tuple[str, ...]
     committee: Config = SHORT_COMMITTEE
-    ear: EarConfig = SHORT_EAR
+    ears: tuple[EarConfig, ...] = SHORT_EARS
+
+    @property
+    def parts(self) -> list[str]:
+        """Names of its parts: committee, ear0, ear1..."""
+        return ["committee", *(f"ear{number}" for number in range(len(self.ears)))]
 
 
 def plan(names: list[str]) -> list[Run]:
     """All runs; the ones for comparison are short."""
-    runs = [Run("final", tuple(names), COMMITTEE, EAR)]
+    runs = [Run("final", tuple(names), COMMITTEE, EARS)]
     runs += [Run("without-" + "-".join(out), tuple(name for name in names if name not in out)) for out in LEFT_OUT]
     return [*runs, Run("open", OPEN)]
 
 
 def carry_out(job: tuple[Run, str], *, data: Path, cache: Path) -> Path:
-    """Train one half and keep the weights, unless they are there; runs in a process of its own, on one core."""
-    run, half = job
-    path = cache / "runs" / f"{run.name}-{half}.pt"
+    """Train one part and keep the weights, unless they are there; runs in a process of its own, on one core."""
+    run, part = job
+    path = cache / "runs" / f"{run.name}-{part}.pt"
     if path.exists():
         return path
     torch.set_num_threads(1)
-    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {run.name} {half} %(message)s", force=True)
+    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {run.name} {part} %(message)s", force=True)
     corpora = prepare(data, cache)
     clips = corpora.select({*run.corpora, NONSPEECH}, "train")
-    if half == "ear":
-        model, conf = train_ear(corpora, clips, run.ear), {"members": 0}
-    else:
+    if part == "committee":
         observed = observe_all(list(run.committee.passes), data=data, cache=cache, workers=1)
-        model, conf = train(corpora, observed, clips, run.committee), {**run.committee.model, "ear": 0}
+        model, conf = train(corpora, observed, clips, run.committee), {**run.committee.model, "ears": 0}
+    else:
+        model, conf = train_ear(corpora, clips, run.ears[int(part.removeprefix("ear"))]), {"members": 0}
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"conf": conf, "state": model.state_dict()}, path)
     return path
 
 
-def carry_out_all(
-    runs: list[Run], *, data: Path, cache: Path, workers: int
-) -> dict[str, tuple[CompactSpeech, CompactSpeech]]:
-    """All runs, a few trainings at a time: committee and ear of each."""
+def carry_out_all(runs: list[Run], *, data: Path, cache: Path, workers: int) -> dict[str, Parts]:
+    """All runs, a few trainings at a time: the parts of each."""
     observe_all(list(COMMITTEE.passes), data=data, cache=cache, workers=workers)
-    jobs = [(run, half) for run in runs for half in ("ear", "committee")]
+    jobs = [(run, part) for run in runs for part in run.parts]
     with ProcessPoolExecutor(workers, max_tasks_per_child=1) as pool:
         list(pool.map(partial(carry_out, data=data, cache=cache), jobs))
-    folder = cache / "runs"
-    return {
-        run.name: (restore(folder / f"{run.name}-committee.pt"), restore(folder / f"{run.name}-ear.pt")) for run in runs
-    }
+    return {run.name: tuple(restore(cache / "runs" / f"{run.name}-{part}.pt") for part in run.parts) for run in runs}
 
 
-def join(committee: CompactSpeech, ear: CompactSpeech) -> CompactSpeech:
-    """One network whose logits are the mean of two."""
-    model = CompactSpeech(**SHIPPED)
-    state = ear.state_dict() | {k: v for k, v in committee.state_dict().items() if not k.startswith("proj.")}
-    state["proj.weight"] = torch.cat([committee.proj.weight, ear.proj.weight], 1) / 2  # (9, dim), the members first
-    state["proj.bias"] = (committee.proj.bias + ear.proj.bias) / 2
+def join(committee: CompactSpeech, *ears: CompactSpeech) -> CompactSpeech:
+    """One network whose logits are the mean of its parts' logits."""
+    parts = [committee, *ears]
+    model = CompactSpeech(**{**SHIPPED, "members": len(committee.members), "ears": len(ears)})
+    state = {name: tensor for name, tensor in committee.state_dict().items() if not name.startswith("proj.")}
+    for number, ear in enumerate(ears):
+        state |= {f"ears.{number}.{name}": tensor for name, tensor in ear.ears[0].state_dict().items()}
+    state["proj.weight"] = torch.cat([part.proj.weight for part in parts], 1) / len(parts)  # (9, dim)
+    state["proj.bias"] = sum(part.proj.bias for part in parts) / len(parts)
     model.load_state_dict(state)
     return model.eval()
 

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 class Config:
     """Everything that decides a training."""
 
-    steps: int = 1600
+    steps: int = 9000
     bags: int = 192  # per step
     rows: int = 2  # of each bag, whose mean logits are judged
     single: float = 0.3  # weight of the loss on single rows, so that the timeline learns, too
@@ -38,7 +38,7 @@ class Config:
     noise: float = 0.15  # deviation of what is added to the inputs, in their own deviations
     shift: float = 0.0  # the same for a whole bag: as if it came from yet another corpus
     seed: int = 1
-    passes: dict[str, float] = field(default_factory=lambda: {"whole": 3.0, "spliced": 1.0, "noisy": 0.3, "far": 0.3})
+    passes: dict[str, float] = field(default_factory=lambda: {"whole": 3.0, "spliced": 1.0, "noisy": 0.2, "far": 0.2})
     model: dict[str, Any] = field(default_factory=dict)  # arguments of CompactSpeech
 
 
@@ -149,7 +149,7 @@ def train(corpora: Corpora, observed: dict[str, Observations], clips: list[Clip]
     """The averaged network after `config.steps` steps on these clips."""
     torch.manual_seed(config.seed)
     truth, bags = truth_of(corpora, config), Bags(corpora, observed, clips, config)
-    model = CompactSpeech(**{**config.model, "ear": 0}).train()
+    model = CompactSpeech(**{**config.model, "ears": 0}).train()
     standardise(model, bags)
     kept = copy.deepcopy(model).eval()
     optimiser = torch.optim.AdamW(groups(model, config.decay), lr=config.rate)
