@@ -122,7 +122,7 @@ def test_the_rate_rises_and_falls() -> None:
 
 
 def test_it_learns(corpora: Corpora, observed: dict[str, Observations]) -> None:
-    config = Config(steps=60, bags=32, passes={"whole": 1.0}, average=0.9, noise=0.0, shift=0.0)
+    config = Config(steps=40, bags=24, passes={"whole": 1.0}, average=0.9, noise=0.0, shift=0.0)
     config = replace(config, model={"members": 2, "hidden": 32, "width": 16, "dropout": 0.0})
     model = train(corpora, observed, corpora.clips, config)
     speech = corpora.select({"a", "b"}, "train")

@@ -36,7 +36,9 @@ SHIPPED: dict[str, Any] = {  # arguments of CompactSpeech
 }
 COMMITTEE = Config(model={"members": SHIPPED["members"]})
 EARS = (EarConfig(), EarConfig(steps=3500, seed=2))
-SHORT_COMMITTEE = replace(COMMITTEE, steps=800, model={"members": 2})  # for comparison
+SHORT_COMMITTEE = replace(  # for comparison
+    COMMITTEE, steps=800, model={"members": 2}, passes={"whole": 3.0, "spliced": 1.0, "noisy": 0.3, "far": 0.3}
+)
 SHORT_EARS = (EarConfig(steps=1000),)
 Parts = tuple[CompactSpeech, ...]  # a committee, and one or two ears
 
