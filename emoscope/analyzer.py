@@ -4,7 +4,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -90,7 +90,7 @@ class Analyzer:
         """
         seconds: dict[str, float] = {}
         with _timed("decode", seconds):
-            recording = self._load(file, options, name, progress)
+            recording = decode(file, self.settings, options, name=name, progress=progress)
         with _timed("model", seconds):
             model = self._model(options.model, progress)
         self._wait_for_turn(progress)
@@ -100,29 +100,31 @@ class Analyzer:
                 heard = model.listen(recording.wave, features=keep, progress=progress)
         finally:
             self._listening.release()
-        speech = replace(heard, timeline=_on_clock(heard, recording))
-        return Report(
-            id=secrets.token_hex(8),
-            made_at=datetime.now(UTC).astimezone(),
-            recording=recording,
-            speech=speech,
-            model=model.info,
-            options=options,
-            seconds=seconds,
-            warnings=_warnings(recording, speech, model.info),
-        )
+        return _report(recording, heard, model.info, options, seconds)
 
-    def _load(self, file: Path, options: Options, name: str | None, progress: Progress) -> Recording:
-        limits = audio.Limits(seconds=self.settings.max_minutes * 60, bytes=round(self.settings.max_mb * 1e6))
-        return audio.load(
-            file,
-            name=name,
-            limits=limits,
-            trim=options.trim,
-            denoise=options.denoise,
-            normalise=options.normalise,
-            progress=progress,
-        )
+    def analyze_many(self, recordings: Sequence[Recording], options: Options) -> list[Report]:
+        """Hear recordings that are decoded already, clips of similar length together.
+
+        Each report is what `analyze` gives for that recording alone; its seconds are its share by length. Raises
+        EmoscopeError when one of them cannot be heard.
+        """
+        seconds: dict[str, float] = {}
+        model = self._model(options.model)
+        waves = [recording.wave for recording in recordings]
+        with self._listening, _timed("speech", seconds):
+            if options.embedding and options.granularity == "frame":  # `listen_many` keeps no features of frames
+                heard = [model.listen(wave, features=True, progress=quiet) for wave in waves]
+            else:
+                heard = model.listen_many(waves)
+        pace = seconds["speech"] / max(sum(wave.seconds for wave in waves), 1e-9)
+        return [
+            _report(recording, speech, model.info, options, {"speech": pace * recording.wave.seconds})
+            for recording, speech in zip(recordings, heard, strict=True)
+        ]
+
+    def load(self, name: str = "auto") -> ModelInfo:
+        """Load a model, if it is not loaded, and return which one it is."""
+        return self._model(name).info
 
     def _model(self, name: str, progress: Progress = quiet) -> "SpeechModel":
         """Return the model, loading it at the first call; other callers wait."""
@@ -213,6 +215,38 @@ class Analyzer:
 def _noted(info: ModelInfo, note: str) -> ModelInfo:
     """Add why a model was taken to what it says of itself."""
     return replace(info, note=" ".join(filter(None, (note, info.note))))
+
+
+def decode(
+    file: Path, settings: Settings, options: Options, *, name: str | None = None, progress: Progress = quiet
+) -> Recording:
+    """Read a file within the settings' limits, and treat it as the options say; no model is needed."""
+    limits = audio.Limits(seconds=settings.max_minutes * 60, bytes=round(settings.max_mb * 1e6))
+    return audio.load(
+        file,
+        name=name,
+        limits=limits,
+        trim=options.trim,
+        denoise=options.denoise,
+        normalise=options.normalise,
+        progress=progress,
+    )
+
+
+def _report(
+    recording: Recording, heard: SpeechResult, model: ModelInfo, options: Options, seconds: dict[str, float]
+) -> Report:
+    speech = replace(heard, timeline=_on_clock(heard, recording))
+    return Report(
+        id=secrets.token_hex(8),
+        made_at=datetime.now(UTC).astimezone(),
+        recording=recording,
+        speech=speech,
+        model=model,
+        options=options,
+        seconds=seconds,
+        warnings=_warnings(recording, speech, model),
+    )
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
@@ -16,6 +17,7 @@ from emoscope.errors import EmoscopeError, OptionError
 from emoscope.settings import Options, Settings
 
 if TYPE_CHECKING:
+    from emoscope.batch import Tally, Tell
     from emoscope.results import Progress, Report
 
 BAD_USAGE = 2
@@ -41,6 +43,20 @@ class Format(StrEnum):
 
     table = "table"
     json = "json"
+
+
+class Engine(StrEnum):
+    """Where a batch runs."""
+
+    local = "local"
+    ray = "ray"
+
+
+class Place(StrEnum):
+    """Where a batch keeps arrays."""
+
+    columns = "columns"
+    npy = "npy"
 
 
 def _show_version(wanted: bool) -> None:
@@ -97,6 +113,69 @@ def analyze(
     else:
         _print_table(done)
     raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def batch(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Recordings, folders, patterns, manifests (.csv, .tsv, .jsonl), or Kaldi's wav.scp.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Results: .parquet, .csv or .jsonl, if not outputs/batch_<time>.parquet."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with --out; what has a row is not heard again.")
+    ] = False,
+    embeddings: Annotated[Place | None, typer.Option(help="Keep embeddings, in a column or in .npy files.")] = None,
+    timelines: Annotated[Place | None, typer.Option(help="Keep the nine probabilities every 20 ms.")] = None,
+    granularity: Annotated[
+        Granularity, typer.Option(help="frame: keep timelines too, and the embedding of every frame.")
+    ] = Granularity.utterance,
+    smooth: Annotated[float, typer.Option(help="Smooth timelines over this many seconds.")] = Options.smooth,
+    trim: Annotated[bool, typer.Option("--trim", help="Cut silence at both ends.")] = Options.trim,
+    denoise: Annotated[bool, typer.Option("--denoise", help="Reduce steady noise.")] = Options.denoise,
+    normalise: Annotated[bool, typer.Option("--normalise", help="Bring loudness to -23 LUFS.")] = Options.normalise,
+    model: Annotated[str, typer.Option(help="auto, compact, large, base, seed, or a model folder.")] = Options.model,
+    engine: Annotated[Engine, typer.Option(help="In this process, or on a Ray cluster.")] = Engine.local,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Decoding processes; models, for Ray. 0 asks the machine or cluster.")
+    ] = 0,
+    ray_address: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="The Ray cluster, if not RAY_ADDRESS or this machine.")
+    ] = "",
+) -> None:
+    """Hear many recordings, and write one row for each into one file.
+
+    A recording that fails is a row with its reason. Ctrl-C or a kill loses the batch in flight only; the same command
+    with --resume goes on. Exit status: 0 when every recording has a row, 1 when the run failed, 2 for bad usage.
+    """
+    from emoscope import batch as many
+
+    with _settings() as settings:
+        options = Options(
+            granularity=granularity.value, smooth=smooth, trim=trim, denoise=denoise, normalise=normalise, model=model
+        )
+        if resume and out is None:
+            raise OptionError("--resume needs --out: the results to go on with.")
+        job = many.Job(
+            out=out or settings.outputs / f"batch_{time.strftime('%Y%m%d_%H%M%S')}.parquet", options=options,
+            keep=many.Keep(embeddings.value if embeddings else "", timelines.value if timelines else ""),
+            engine=engine.value, workers=workers, resume=resume, address=ray_address,
+        )  # fmt: skip
+        with redirect_stdout(sys.stderr), _tally_bar() as tell:
+            try:
+                tally = many.run(many.find(inputs), job, settings, tell=tell)
+            except KeyboardInterrupt:
+                _complain(f"Stopped. What is done is kept: the same command with --out {job.out} --resume goes on.")
+                raise typer.Exit(STOPPED) from None
+    _complain(_summary(tally))
+    print(tally.out)
 
 
 models_app = typer.Typer(help="Get, check and remove speech models.", no_args_is_help=True)
@@ -224,6 +303,31 @@ def _bar(name: str) -> Iterator["Progress"]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task(escape(name), total=1.0)
         yield lambda what, share: bars.update(task, description=f"{escape(name)}: {what}", completed=share)
+
+
+@contextmanager
+def _tally_bar() -> Iterator["Tell"]:
+    """Show how far a batch is: files, hours of sound heard per minute, time left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    speed = TextColumn("files, {task.fields[speed]:.2f} h of sound per minute, {task.fields[failed]} failed, left:")
+    columns = (BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn(elapsed_when_finished=True))
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        task = bars.add_task("", total=None, speed=0.0, failed=0)
+        yield lambda tally: bars.update(
+            task, total=tally.total, completed=tally.done, speed=tally.hours_per_minute, failed=tally.failed
+        )
+
+
+def _summary(tally: "Tally") -> str:
+    """Say in one sentence what a batch did."""
+    failed = f" ({tally.failed} failed: the column “error” says why)" if tally.failed else ""
+    return (
+        f"{tally.done} of {tally.total} recordings have a row{failed}. Heard {tally.audio / 3600:.2f} h of sound in "
+        f"{tally.elapsed:.1f} s."
+    )
 
 
 def _print_json(done: list[tuple["Report", Path]], *, several: bool) -> None:

@@ -20,7 +20,8 @@ LAYERS = {
     "plots": 3, "audio": 3, "speech": 3, "models": 3,
     "export": 4,
     "analyzer": 5,
-    "studio": 6, "cli": 6,
+    "batch": 6,
+    "studio": 7, "cli": 7,
 }  # fmt: skip
 
 HOMES = {  # third-party library -> the modules that may know it
@@ -38,11 +39,13 @@ HOMES = {  # third-party library -> the modules that may know it
     "modelscope_hub": {"models"},
     "huggingface_hub": {"models"},
     "httpx2": {"models"},
-    "filelock": {"models"},
+    "filelock": {"models", "batch"},
     "matplotlib": {"plots"},
     "praatio": {"export"},
     "pympi": {"export"},
     "webvtt": {"export"},
+    "pyarrow": {"batch"},
+    "ray": {"batch"},
     "typer": {"cli"},
     "rich": {"cli"},
 }
@@ -100,10 +103,10 @@ def test_public_names_are_complete_sorted_and_explained():
 
 
 @pytest.mark.parametrize(
-    "module", ["emoscope", *(f"emoscope.{name}" for name in ("analyzer", "audio", "cli", "export"))]
+    "module", ["emoscope", *(f"emoscope.{name}" for name in ("analyzer", "audio", "batch", "cli", "export"))]
 )
 def test_an_import_loads_nothing_heavy(module):
-    heavy = ["torch", "gradio", "funasr", "matplotlib", "transformers", "pydub", "scipy"]
+    heavy = ["torch", "ray", "pyarrow", "gradio", "funasr", "matplotlib", "transformers", "pydub", "scipy"]
     code = f"import sys, {module}; print([name for name in {heavy!r} if name in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]", out.stdout
@@ -130,7 +133,7 @@ def tool(name):
 
 
 def test_requirements_are_pinned():
-    for name in ("requirements.txt", "requirements-test.txt", "constraints.txt"):
+    for name in ("requirements.txt", "requirements-test.txt", "requirements-ray.txt", "constraints.txt"):
         lines = [line.split("#")[0].strip() for line in (ROOT / name).read_text("utf-8").splitlines()]
         for line in filter(None, lines):
             assert re.fullmatch(r"[A-Za-z0-9_.-]+==[^=\s]+", line), f"{name}: {line}"
