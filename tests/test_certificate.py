@@ -233,7 +233,7 @@ def test_a_child_process_converts_tells_how_far_it_is_and_fails_with_its_sentenc
     steps = []
     found = conversion.convert(folder, lambda what, done: steps.append((what, done)))
     assert found.certified
-    assert steps[-1][0].startswith("Comparing with FunASR")
+    assert any(what.startswith("Loading FunASR") for what, _ in steps)  # takes seconds, so a beat falls into it
     (folder / "model.pt").unlink()
     with pytest.raises(ModelError, match=r"no model\.pt in"):
         conversion.convert(folder, quiet)
