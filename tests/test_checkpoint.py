@@ -363,7 +363,6 @@ def test_a_compact_model_with_other_tokens_is_refused(compact):
 SHIPPED = ROOT / "models" / "compact-speech"
 
 
-@pytest.mark.skipif(not (SHIPPED / "model.safetensors").is_file(), reason="the compact model is not in this tree")
 def test_the_shipped_model_loads():
     model = checkpoint.load(SHIPPED)
     assert (model.info.name, model.info.kind) == ("compact-speech", "CompactSpeech")
