@@ -17,11 +17,14 @@ find_python() {
   fail "Python 3.11 or 3.12 is needed, and none was found. Install it, or set PYTHON to its path."
 }
 
+hash_of() { cat "$@" | (sha256sum 2>/dev/null || shasum -a 256); }
+
 # Install what a list of requirements names, unless this very content is installed already.
 install() {
   local stamp="$venv/.installed-$1" files=("$root/requirements.txt" "$root/constraints.txt")
+  local app; app=$(hash_of "${files[@]}")
   [ "$1" = test ] && files+=("$root/requirements-test.txt" "$root/requirements-ray.txt")
-  local hash; hash=$(cat "${files[@]}" | (sha256sum 2>/dev/null || shasum -a 256))
+  local hash; hash=$(hash_of "${files[@]}")
   [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$hash" ] && return
   [ -x "$venv/bin/python" ] || "$(find_python)" -m venv "$venv" ||
     fail "the virtual environment could not be made in $venv. On Debian and Ubuntu install python3-venv."
@@ -30,6 +33,7 @@ install() {
   [ "$1" = test ] && arguments+=(-r "$root/requirements-test.txt" -r "$root/requirements-ray.txt")
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$root/constraints.txt" "${arguments[@]}" >&2 ||
     fail "pip could not install the packages; its message is above. Check the network, then run ./run.sh again."
+  echo "$app" > "$venv/.installed-app"  # whoever has the test tools has the rest, too
   echo "$hash" > "$stamp"
 }
 
