@@ -17,6 +17,7 @@ Progress: TypeAlias = Callable[[str, float], None]
 
 CLOSE_CALL = 0.10  # a smaller margin between the first two emotions is called a close call
 CLEAR = 0.40  # a larger one is called clear
+LIKELY = 0.50  # what has less of the probability is more likely wrong than right, and only leant to
 
 
 def quiet(_what: str, _done: float) -> None:
@@ -99,6 +100,7 @@ class SpeechResult:
     timeline: Timeline
     embedding: Floats  # (D,): the mean of the features over all frames
     features: Floats | None = None  # (T, D), kept when asked for
+    note: str = ""  # a sentence for the person when it was heard otherwise than the model says
     scores: Floats = field(init=False)  # (9,), sum 1
 
     def __post_init__(self) -> None:
@@ -114,7 +116,7 @@ class Verdict:
     scores: dict[str, float]  # all nine labels, sum 1.0
     runner_up: str
     margin: float  # confidence minus the probability of the runner-up
-    certainty: str  # "clear", "likely" or "close call"
+    certainty: str  # "clear", "likely", "leaning" or "close call"
 
     @classmethod
     def from_scores(cls, scores: NDArray[np.floating[Any]]) -> "Verdict":
@@ -123,15 +125,23 @@ class Verdict:
         wide = wide / wide.sum()
         first, second = (int(index) for index in np.argsort(-wide, kind="stable")[:2])
         margin = float(wide[first] - wide[second])
-        certainty = "close call" if margin < CLOSE_CALL else "clear" if margin >= CLEAR else "likely"
         return cls(
             emotion=LABELS[first],
             confidence=float(wide[first]),
             scores={label: float(wide[INDEX[label]]) for label in LABELS},
             runner_up=LABELS[second],
             margin=margin,
-            certainty=certainty,
+            certainty=_certainty(float(wide[first]), margin),
         )
+
+
+def _certainty(confidence: float, margin: float) -> str:
+    """Return one word for how far a verdict can be relied on."""
+    if margin < CLOSE_CALL:
+        return "close call"
+    if margin >= CLEAR:
+        return "clear"
+    return "likely" if confidence >= LIKELY else "leaning"
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from emoscope.errors import OptionError
 
 Granularity = Literal["utterance", "frame"]
 GRANULARITIES: tuple[str, ...] = get_args(Granularity)
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")  # fp16 is for GPUs, int8 for processors
 ROOT = Path(__file__).resolve().parent.parent  # the project's own folder
 MOST = 65_535  # the highest port; minutes, megabytes and threads stay below it too
 LONGEST_SMOOTHING = 10.0  # seconds; more than that is one verdict, not a timeline
@@ -25,12 +26,20 @@ class Options:
     denoise: bool = False  # models hear noise in training; cleaning can hurt as well as help
     normalise: bool = False  # the models normalise on their own; this is for listening
     model: str = "auto"  # as Settings.speech_model; "auto" takes what the settings say
+    precision: str = "auto"  # as Settings.precision; "auto" takes what the settings say
 
     def __post_init__(self) -> None:
         if self.granularity not in GRANULARITIES:
             raise OptionError(f"Granularity is {' or '.join(GRANULARITIES)}, not “{self.granularity}”.")
         if not 0 <= self.smooth <= LONGEST_SMOOTHING:
             raise OptionError(f"Smoothing goes from 0 to {LONGEST_SMOOTHING:g} seconds, not {self.smooth:g}.")
+        check_precision(self.precision, "Precision")
+
+
+def check_precision(name: str, what: str) -> None:
+    """Raise OptionError unless it is one of `PRECISIONS`; `what` is what a person calls it."""
+    if name not in PRECISIONS:
+        raise OptionError(f"{what} is {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}, not “{name}”.")
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,10 @@ class Settings:
     max_mb: float = 500.0
     threads: int = 0  # 0: as many as the machine has
     device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1"
+    precision: str = "auto"  # one of PRECISIONS; "auto" is fp32, or bf16 where the machine is much faster with it
+
+    def __post_init__(self) -> None:
+        check_precision(self.precision, "EMOSCOPE_PRECISION")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":

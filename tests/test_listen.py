@@ -12,10 +12,11 @@ from emoscope.errors import Cancelled, ModelError
 from emoscope.results import Waveform
 from emoscope.speech import listen
 from emoscope.speech.compact import CompactSpeech
-from emoscope.speech.listen import ALIGNED, CONTEXT, LONGEST, windows
+from emoscope.speech.listen import ALIGNED, CONTEXT, LONGEST, SpeechModel, windows
 from emoscope.timeline import HOP, WINDOW, frame_count, softmax
 
 from . import standins
+from .fakes import INFO
 
 RATE = 16_000
 
@@ -260,8 +261,55 @@ def test_clips_of_similar_length_share_a_batch_of_bounded_size(mirror):
     random = np.random.default_rng(0)
     waves = [Waveform(standins.clip(seconds)) for seconds in random.uniform(0.1, 12, 60)]
     assert len(mirror.listen_many(waves)) == 60
-    assert 5 < len(mirror.network.heard) < 15
+    assert 10 < len(mirror.network.heard) < 25
     assert all(clips * frame_count(samples) <= listen.BATCH for clips, samples in mirror.network.heard)
+
+
+class Cramped:
+    """A network on a device with room for so many samples at a time."""
+
+    dim = 3
+
+    def __init__(self, room):
+        self.room, self.heard = room, []
+
+    def statistics(self, _wave):
+        return torch.zeros(2)
+
+    def __call__(self, waves, _lengths, _statistics):
+        if waves.numel() > self.room:
+            raise torch.OutOfMemoryError("too much")
+        self.heard.append(len(waves))
+        shape = len(waves), frame_count(waves.shape[1])
+        return torch.zeros(*shape, 3), torch.zeros(*shape, 9)
+
+
+def cramped(seconds, **changed):
+    return SpeechModel(INFO, Cramped(round(seconds * RATE)), tuple(range(9)), **changed)
+
+
+def test_a_batch_that_does_not_fit_is_heard_in_smaller_ones():
+    model = cramped(5)
+    waves = [Waveform(standins.clip(2, seed)) for seed in range(7)]
+    results = model.listen_many(waves)
+    assert [len(result.timeline) for result in results] == [frame_count(2 * RATE)] * 7
+    assert sum(model.network.heard) == 7
+    assert max(model.network.heard) == 2
+    assert not any(result.note for result in results)
+
+
+def test_what_does_not_fit_at_all_is_heard_on_the_processor_and_says_so():
+    roomy = cramped(60)
+    model = cramped(1, spare=lambda: roomy)
+    short, long = model.listen_many([Waveform(standins.clip(seconds)) for seconds in (0.5, 2)])
+    assert not short.note
+    assert long.note == listen.FULL
+    assert roomy.network.heard == [1]
+
+
+def test_without_a_processor_to_go_to_a_sentence_says_what_to_do():
+    with pytest.raises(ModelError, match="Close other programs"):
+        cramped(1).listen(Waveform(standins.clip(2)), progress=quiet)
 
 
 def test_no_clips_are_no_results(mirror):

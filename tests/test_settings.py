@@ -21,6 +21,7 @@ READ = {
     "EMOSCOPE_MAX_MB": ("20", "max_mb", 20.0),
     "EMOSCOPE_THREADS": ("2", "threads", 2),
     "EMOSCOPE_DEVICE": ("cuda:1", "device", "cuda:1"),
+    "EMOSCOPE_PRECISION": ("bf16", "precision", "bf16"),
 }
 
 

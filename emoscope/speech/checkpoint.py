@@ -6,6 +6,7 @@ import pickle
 import re
 import zipfile
 from collections.abc import Callable, Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -23,6 +24,7 @@ from emoscope.speech.architecture import Architecture
 from emoscope.speech.compact import CompactSpeech
 from emoscope.speech.emotion2vec import Emotion2vec
 from emoscope.speech.listen import SpeechModel
+from emoscope.speech.precision import choose, lower
 
 if TYPE_CHECKING:
     from emoscope.speech.reference import Reference
@@ -40,7 +42,7 @@ AGAIN = "Fetch the model again."  # what a person can do about a damaged file
 AUDIO = r"^modality_encoders\.AUDIO\."
 RENAMED: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"^(?:module\.|model\.|d2v_model\.)+", ""),
-    (AUDIO + r"local_encoder\.conv_layers\.(\d+)\.0\.", r"convolutions.\1."),
+    (AUDIO + r"local_encoder\.conv_layers\.(\d+)\.0\.", r"convolutions.\1.product."),
     (AUDIO + r"local_encoder\.conv_layers\.(\d+)\.2\.1\.", r"convolutions.\1.norm."),
     (AUDIO + r"project_features\.1\.", "project_norm."),
     (AUDIO + r"project_features\.2\.", "project."),
@@ -52,12 +54,17 @@ RENAMED: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
 )
 
 
-def load(folder: Path, *, device: str = "cpu", threads: int = 0, weights: Path | None = None) -> SpeechModel:
+def load(
+    folder: Path, *, device: str = "cpu", threads: int = 0, precision: str = "fp32", weights: Path | None = None
+) -> SpeechModel:
     """Open a model folder; `device` is "auto", "cpu", "cuda" or "cuda:1", `threads` 0 leaves PyTorch's number.
+
+    `precision` is one of `settings.PRECISIONS`; the model says which one it came to.
 
     The weights stay mapped from the file where they can. FunASR's own network serves where a certificate says that
     ours differs. `weights` names another file than the folder's own, and then no certificate counts. Raises ModelError
-    when the folder does not hold a model that fits together, and OptionError for a device that is not there.
+    when the folder does not hold a model that fits together, and OptionError for a device that is not there or cannot
+    calculate so.
     """
     config, tokens = _config(folder), _tokens(folder)
     columns, place = _columns(tokens), _device(device)
@@ -71,16 +78,28 @@ def load(folder: Path, *, device: str = "cpu", threads: int = 0, weights: Path |
         _fill(network, _state(file), file)
     if threads:
         torch.set_num_threads(threads)
+    chosen, remark = _precision(precision, network, place)
+    notes = (witness.note if witness else UNCERTIFIED if file.name == FUNASR else "", remark)
     info = ModelInfo(
         name=str(config.get("name") or folder.resolve().name),
         kind=type(network).__name__,
         weights=fingerprint,
-        precision="fp32",
+        precision=chosen,
         device=str(place),
         licence=str(config.get("licence") or ""),
-        note=witness.note if witness else UNCERTIFIED if file.name == FUNASR else "",
+        note=" ".join(filter(None, notes)),
     )
-    return SpeechModel(info, network.to(place).eval().requires_grad_(False), columns)
+    network.eval().requires_grad_(False)
+    lower(network, chosen)
+    spare = partial(load, folder, threads=threads, precision="fp32", weights=weights)
+    return SpeechModel(info, network.to(place), columns, spare=cache(spare) if place.type != "cpu" else None)
+
+
+def _precision(wanted: str, network: SpeechNetwork, place: torch.device) -> tuple[str, str]:
+    """Return the precision to calculate with, and what a person should know of it."""
+    if isinstance(network, Emotion2vec | CompactSpeech):
+        return choose(wanted, place, large=isinstance(network, Emotion2vec))
+    return "fp32", "" if wanted in ("auto", "fp32") else f"FunASR's own network calculates in fp32, not in {wanted}."
 
 
 def find_weights(folder: Path) -> Path:
@@ -201,13 +220,16 @@ def _state(file: Path) -> State:
     """Read the tensors of a weights file under our names."""
     found = _read_safetensors(file) if file.name == SLIM else _read_pickle(file)
     # by length, so that of two copies of a weight the one with the longer prefix counts, as FunASR has it
-    return {_renamed(name): weight for name, weight in sorted(found.items(), key=lambda item: len(item[0]))}
+    return dict(_renamed(name, weight) for name, weight in sorted(found.items(), key=lambda item: len(item[0])))
 
 
-def _renamed(name: str) -> str:
+def _renamed(name: str, weight: Tensor) -> tuple[str, Tensor]:
+    """Return a weight under our name, and that of a convolution as the matrix that ours multiplies with."""
     for pattern, ours in RENAMED:
         name = re.sub(pattern, ours, name)
-    return name
+    if name.endswith(".product.weight") and weight.dim() == 3:
+        weight = weight.transpose(1, 2).flatten(1)  # (C', C, k) -> (C', k C)
+    return name, weight
 
 
 def _read_safetensors(file: Path) -> State:

@@ -7,7 +7,8 @@
 After Ma et al., "emotion2vec" (arXiv:2312.15185), and data2vec 2.0 (Baevski et al., arXiv:2212.07525). It equals the
 class of that name in FunASR 1.4.16 to rounding; `tests/test_emotion2vec.py` holds it to that.
 
-B clips, N samples, T frames, E extra tokens, L = E + T, D width, H heads, C classes.
+B clips, N samples, T frames, E extra tokens, L = E + T, D width, H heads, C classes; R frames of all clips one behind
+the other, S the same with the extra tokens in front of every clip.
 """
 
 import math
@@ -42,6 +43,7 @@ class Emotion2vec(nn.Module):
             nn.Conv1d(shape.dim, shape.dim, kernel, padding=kernel // 2, groups=shape.position_groups)
             for kernel in [shape.position_kernel] * shape.position_layers
         )
+        self.gap = shape.position_kernel // 2  # frames that a positional convolution reaches to either side
         self.extra_tokens = nn.Parameter(torch.zeros(1, shape.extra_tokens, shape.dim))
         self.alibi_scale = nn.Parameter(torch.ones(1, 1, shape.heads if shape.scale_per_head else 1, 1, 1))
         self.norm = nn.LayerNorm(shape.dim, eps=shape.eps)
@@ -61,59 +63,65 @@ class Emotion2vec(nn.Module):
     def forward(self, waves: Tensor, lengths: Tensor, statistics: Tensor) -> tuple[Tensor, Tensor]:
         """(B, N) zero-padded, (B,) samples, (B, 2) -> features (B, T, D), frame logits (B, T, C).
 
-        Frames past a clip's own length mean nothing, and no frame of its own depends on them.
+        Clips lie in one row, one behind the other: nothing is padded, and a clip never meets another one.
         """
-        waves = (waves - statistics[:, :1]) / statistics[:, 1:]  # (B, N)
-        x = self.project(self.project_norm(self.hear(waves)))  # (B, T, 512) -> (B, T, D)
-        frames = (lengths - WINDOW) // HOP + 1  # (B,)
-        own = torch.arange(x.shape[1], device=x.device) < frames[:, None]  # (B, T)
-        x = x + self.place(x, own)
-        x = torch.cat([self.extra_tokens.expand(len(x), -1, -1), x], dim=1)  # (B, L, D)
-        bias = self.alibi(own)
+        samples = lengths.tolist()
+        clips = [wave[:count] for wave, count in zip(waves, samples, strict=True)]
+        frames = [(count - WINDOW) // HOP + 1 for count in samples]
+        heard = [self.hear((clip - mean) / spread) for clip, (mean, spread) in zip(clips, statistics, strict=True)]
+        x = self.project(self.project_norm(torch.cat(heard)))  # (R, 512) -> (R, D), R frames of all clips
+        x = x + self.place(x, frames)
+        extra = self.extra_tokens[0].to(x.dtype)  # (E, D)
+        x = torch.cat([rows for clip in torch.split(x, frames) for rows in (extra, clip)])  # (R + B E, D)
+        spans = [len(extra) + count for count in frames]
+        bias = self.alibi(max(frames)).to(x.dtype)
         x = self.norm(x)
         for block in (*self.prenet, *self.blocks):
-            x = block(x, bias)
-        features = x[:, self.extra_tokens.shape[1] :]  # (B, T, D)
+            x = block(x, spans, bias)
+        own = [span[len(extra) :].float() for span in torch.split(x, spans)]
+        features = torch.nn.utils.rnn.pad_sequence(own, batch_first=True)  # (B, T, D)
         return features, self.proj(features)
 
-    def hear(self, waves: Tensor) -> Tensor:
-        """Turn sound into frames, a stretch at a time: (B, N) -> (B, T, 512).
+    def hear(self, wave: Tensor) -> Tensor:
+        """Turn sound into frames, a stretch at a time: (N,) -> (T, 512).
 
         A frame depends on its own 400 samples only, so stretches give what one pass gives. The first layer makes 200 MB
         of half a minute, which nobody has to hold at once.
         """
-        frames = (waves.shape[1] - WINDOW) // HOP + 1
-        step = max(1, STRETCH // len(waves))
+        frames = (len(wave) - WINDOW) // HOP + 1
+        step = STRETCH if wave.is_cpu else frames
         stretches = []
         for first in range(0, frames, step):
             last = min(first + step, frames)
-            x = waves[:, first * HOP : (last - 1) * HOP + WINDOW, None]  # (B, samples, 1)
+            x = wave[first * HOP : (last - 1) * HOP + WINDOW, None]  # (samples, 1)
             for convolution in self.convolutions:
                 x = convolution(x)
-            stretches.append(x)  # (B, last - first, 512)
-        return torch.cat(stretches, dim=1)
+            stretches.append(x)  # (last - first, 512)
+        return torch.cat(stretches)
 
-    def place(self, x: Tensor, own: Tensor) -> Tensor:
-        """Tell every frame where it stands among its neighbours: (B, T, D), (B, T) -> (B, T, D)."""
+    def place(self, x: Tensor, frames: list[int]) -> Tensor:
+        """Tell every frame where it stands among its neighbours: (R, D) -> (R, D), the clips having so many frames.
+
+        Zeros between the clips, as wide as a kernel reaches, are what a clip meets at its ends when it is alone.
+        """
+        own = torch.cat([torch.arange(count + self.gap, device=x.device) < count for count in frames])  # (G,)
+        x = torch.cat([F.pad(clip, (0, 0, 0, self.gap)) for clip in torch.split(x, frames)])  # (G, D)
         for position in self.positions:
-            alone = (x * own[..., None]).transpose(1, 2)  # a clip in a batch ends in zeros, as it does by itself
-            seen = position(alone)[..., : x.shape[1]]  # an even kernel makes one frame too many
-            x = F.gelu(F.layer_norm(seen.transpose(1, 2), (self.dim,), eps=EPSILON))
-        return x
+            seen = position(x.T[None])[0, :, : len(x)].T  # (G, D); an even kernel makes one frame too many
+            x = F.gelu(F.layer_norm(seen, (self.dim,), eps=EPSILON)) * own[:, None]
+        return x[own]
 
-    def alibi(self, own: Tensor) -> Tensor:
-        """Weigh down what is far away, and hide what is not a clip's own: (B, T) -> (B or 1, H, L, L).
+    def alibi(self, frames: int) -> Tensor:
+        """Weigh down what is far away: (H, L, L) for the longest clip, whose corner is right for a shorter one.
 
         The bias falls with the distance in frames, in both directions, at another slope for every head (Press et al.,
         arXiv:2108.12409), times a learned scale. The extra tokens are near to everything.
         """
-        extra, place = self.extra_tokens.shape[1], torch.arange(own.shape[1], device=own.device)
+        extra = self.extra_tokens.shape[1]
+        place = torch.arange(frames, device=self.extra_tokens.device)
         distance = F.pad((place[:, None] - place).abs().float(), (extra, 0, extra, 0))  # (L, L)
-        slopes = torch.tensor(alibi_slopes(self.heads), device=own.device)[:, None, None]  # (H, 1, 1)
-        bias = (-slopes * self.alibi_scale[0].clamp_min(0)) * distance  # (1, H, L, L)
-        if own.all():
-            return bias
-        return bias.masked_fill(~F.pad(own, (extra, 0), value=True)[:, None, None], -math.inf)
+        slopes = torch.tensor(alibi_slopes(self.heads), device=distance.device)[:, None, None]  # (H, 1, 1)
+        return (-slopes * self.alibi_scale[0, 0].clamp_min(0)) * distance
 
 
 class Convolution(nn.Module):
@@ -122,19 +130,17 @@ class Convolution(nn.Module):
     def __init__(self, before: int, after: int, kernel: int, stride: int) -> None:
         super().__init__()
         self.stride = stride
-        self.weight = nn.Parameter(nn.init.kaiming_normal_(torch.empty(after, before, kernel)))
+        self.product = nn.Linear(kernel * before, after, bias=False)
         self.norm = nn.LayerNorm(after)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, steps, C) -> (B, fewer steps, C').
+        """(steps, C) -> (fewer steps, C').
 
         k steps of C channels are k C numbers in a row, so the convolution is one matrix product over overlapping rows.
         With the channels last, that and the norm need no transposed copies, and take 0.8 of the time.
         """
-        _, channels, kernel = self.weight.shape
-        rows = x.flatten(1).unfold(1, kernel * channels, self.stride * channels)  # (B, fewer steps, k C), no copy
-        matrix = self.weight.transpose(1, 2).flatten(1)  # (C', C, k) -> (C', k C)
-        return F.gelu(self.norm(F.linear(rows, matrix)))
+        rows = x.flatten().unfold(0, self.product.in_features, self.stride * x.shape[1])  # (fewer steps, k C), no copy
+        return F.gelu(self.norm(self.product(rows)))
 
 
 class Block(nn.Module):
@@ -148,9 +154,9 @@ class Block(nn.Module):
         self.fc2 = nn.Linear(shape.hidden, shape.dim)
         self.norm2 = nn.LayerNorm(shape.dim, eps=shape.eps)
 
-    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        """(B, L, D), (B or 1, H, L, L) -> (B, L, D)."""
-        x = self.norm1(x + self.attn(x, bias))
+    def forward(self, x: Tensor, spans: list[int], bias: Tensor) -> Tensor:
+        """(S, D), clips of so many rows, (H, L, L) -> (S, D)."""
+        x = self.norm1(x + self.attn(x, spans, bias))
         thought: Tensor = self.norm2(x + self.fc2(F.gelu(self.fc1(x))))
         return thought
 
@@ -164,13 +170,15 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        """(B, L, D), (B or 1, H, L, L) -> (B, L, D)."""
-        batch, length, dim = x.shape
-        qkv = self.qkv(x).view(batch, length, 3, self.heads, dim // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, L, D / H)
-        seen = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        joined: Tensor = self.proj(seen.transpose(1, 2).reshape(batch, length, dim))
+    def forward(self, x: Tensor, spans: list[int], bias: Tensor) -> Tensor:
+        """(S, D), clips of so many rows, (H, L, L) -> (S, D); every clip attends to itself only."""
+        seen = []
+        for clip in torch.split(self.qkv(x), spans):
+            length = len(clip)
+            q, k, v = clip.view(length, 3, self.heads, -1).permute(1, 2, 0, 3)[:, None]  # each (1, H, L, D / H)
+            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None, :, :length, :length])
+            seen.append(mixed[0].transpose(0, 1).flatten(1))  # (L, D)
+        joined: Tensor = self.proj(torch.cat(seen))
         return joined
 
 

@@ -1,7 +1,7 @@
 """From a waveform to its frames: one pass for half a minute, overlapping windows for anything longer."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -17,7 +17,10 @@ from emoscope.timeline import HOP, RATE, WINDOW, Floats, Timeline, frame_count
 LONGEST = frame_count(30 * RATE)  # frames in one pass; attention costs T² memory
 CONTEXT = 120  # frames, 2.4 s, heard on either side of a window's inside; docs/windows.md says why
 ALIGNED = 4  # frames: a network that pools frames by fours must pool the same ones in every window
-BATCH = 3000  # frames in one batch, with its padding: a minute of sound
+BATCH = LONGEST  # frames in one batch: what one pass over a long file takes too
+FRAME_BYTES = 200_000  # of a GPU's memory that a frame in a batch may need, four times what the arithmetic gives
+FULL = "The GPU has too little free memory for this recording, so it was heard on the processor."
+TOO_LITTLE = "There is too little memory for this recording. Close other programs, or use a smaller model."
 
 
 class Network(Protocol):
@@ -68,13 +71,24 @@ class SpeechModel:
     columns: tuple[int | None, ...]  # for each of `labels.LABELS`: the network's output, or None if it cannot say it
     longest: int = LONGEST  # frames heard in one pass
     context: int = CONTEXT  # frames around a window's inside
+    spare: "Callable[[], SpeechModel] | None" = None  # the same model on the processor, when this one is on a GPU
 
     def listen(self, wave: Waveform, *, features: bool = False, progress: Progress) -> SpeechResult:
         """Hear the emotion of every 20 ms; with `features` keep what the network thought of them, (T, D).
 
         Up to 30 s are one pass. Longer sound is heard in windows: memory grows with the features that are kept only.
-        `progress` is told before every window, and stops the work by raising `Cancelled`.
+        `progress` is told before every window, and stops the work by raising `Cancelled`. Where a GPU has too little
+        memory the processor hears it, and the result says so.
         """
+        try:
+            return self._listen(wave, features, progress)
+        except torch.OutOfMemoryError:
+            pass  # leave the block before going on: the error holds on to the memory
+        if self.spare is None:
+            raise ModelError(TOO_LITTLE)
+        return replace(self.spare().listen(wave, features=features, progress=progress), note=FULL)
+
+    def _listen(self, wave: Waveform, features: bool, progress: Progress) -> SpeechResult:
         samples = _tensor(wave)
         frames = frame_count(len(samples))
         logits = np.empty((frames, COUNT), dtype=np.float32)
@@ -103,16 +117,33 @@ class SpeechModel:
         Clips of similar length share a batch. A clip over 30 s is heard by itself, in windows.
         """
         results: dict[int, SpeechResult] = {}
-        for batch in _batches([frame_count(len(wave.samples)) for wave in waves], self.longest):
-            if len(batch) == 1:
-                results[batch[0]] = self.listen(waves[batch[0]], progress=quiet)
-                continue
-            clips = [_tensor(waves[index]) for index in batch]
-            statistics = torch.stack([self._statistics(clip) for clip in clips])
-            for index, (found, said) in zip(batch, self._hear(clips, statistics), strict=True):
-                embedding = found.mean(axis=0, dtype=np.float64).astype(np.float32)
-                results[index] = SpeechResult(Timeline(said), embedding=embedding)
+        for batch in _batches([frame_count(len(wave.samples)) for wave in waves], self.longest, self._most()):
+            results |= zip(batch, self._together([waves[index] for index in batch]), strict=True)
         return [results[index] for index in range(len(waves))]
+
+    def _most(self) -> int:
+        """Return how many frames may be in one batch."""
+        if not self.info.device.startswith("cuda"):
+            return BATCH
+        free, _ = torch.cuda.mem_get_info(self.info.device)
+        return max(BATCH, free // FRAME_BYTES)
+
+    def _together(self, waves: list[Waveform]) -> list[SpeechResult]:
+        """Hear clips in one batch, or in smaller ones where the memory is short."""
+        if len(waves) == 1:
+            return [self.listen(waves[0], progress=quiet)]
+        clips = [_tensor(wave) for wave in waves]
+        try:
+            heard = list(self._hear(clips, torch.stack([self._statistics(clip) for clip in clips])))
+        except torch.OutOfMemoryError:
+            heard = []
+        if not heard:
+            half = len(waves) // 2
+            return self._together(waves[:half]) + self._together(waves[half:])
+        return [
+            SpeechResult(Timeline(said), embedding=found.mean(axis=0, dtype=np.float64).astype(np.float32))
+            for found, said in heard
+        ]
 
     def _statistics(self, samples: Tensor) -> Tensor:
         with torch.inference_mode():
@@ -143,13 +174,13 @@ class SpeechModel:
         return logits
 
 
-def _batches(frames: Sequence[int], longest: int) -> Iterator[list[int]]:
+def _batches(frames: Sequence[int], longest: int, most: int) -> Iterator[list[int]]:
     """Yield the indices of clips that share a batch, from short to long; one that needs windows stays alone."""
     batch: list[int] = []
     order: NDArray[np.intp] = np.argsort(frames, kind="stable")
     for index in order.tolist():
         padded = frames[index] * (len(batch) + 1)  # the newcomer is the longest
-        if batch and (padded > BATCH or frames[index] > longest):
+        if batch and (padded > most or frames[index] > longest):
             yield batch
             batch = []
         batch.append(index)
