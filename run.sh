@@ -23,14 +23,14 @@ hash_of() { cat "$@" | (sha256sum 2>/dev/null || shasum -a 256); }
 install() {
   local stamp="$venv/.installed-$1" files=("$root/requirements.txt" "$root/constraints.txt")
   local app; app=$(hash_of "${files[@]}")
-  [ "$1" = test ] && files+=("$root/requirements-test.txt" "$root/requirements-ray.txt")
+  [ "$1" = test ] && files+=("$root"/requirements-{test,ray,onnx}.txt)
   local hash; hash=$(hash_of "${files[@]}")
   [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$hash" ] && return
   [ -x "$venv/bin/python" ] || "$(find_python)" -m venv "$venv" ||
     fail "the virtual environment could not be made in $venv. On Debian and Ubuntu install python3-venv."
   echo "Installing what Emoscope needs into $venv (some minutes, once) ..." >&2
   local arguments=(-r "$root/requirements.txt")
-  [ "$1" = test ] && arguments+=(-r "$root/requirements-test.txt" -r "$root/requirements-ray.txt")
+  [ "$1" = test ] && for extra in test ray onnx; do arguments+=(-r "$root/requirements-$extra.txt"); done
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$root/constraints.txt" "${arguments[@]}" >&2 ||
     fail "pip could not install the packages; its message is above. Check the network, then run ./run.sh again."
   echo "$app" > "$venv/.installed-app"  # whoever has the test tools has the rest, too

@@ -4,10 +4,11 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from emoscope import audio, models
 from emoscope.errors import Cancelled, EmoscopeError
-from emoscope.results import ModelInfo, Progress, Recording, Report, SpeechResult, quiet
+from emoscope.results import ModelInfo, Progress, Recording, Report, SpeechResult, Waveform, quiet
 from emoscope.settings import Options, Settings
 from emoscope.timeline import Flags, Timeline, frame_centres
 
@@ -26,16 +27,24 @@ if TYPE_CHECKING:
 
     Load = Callable[[Path], SpeechModel]
     Fetch = Callable[[Progress], None]
+    Certify = Callable[[str, Progress], bool]
 
 log = logging.getLogger(__name__)
 
 LARGE = models.PUBLISHED["large"]
+SMALL = "CompactSpeech"  # the kind of network that needs one core only for a few seconds of sound
 PATIENCE = 5.0  # seconds that a download gets to end when the process stops
 FETCHING = (
     f"{LARGE.title} ({LARGE.size}) is being downloaded in the background, and answers when it is there. "
     "EMOSCOPE_OFFLINE=1 or EMOSCOPE_SPEECH_MODEL=compact switches that off."
 )
 FETCHED = f"{LARGE.title} is here: it answers from the next analysis on."
+CERTIFYING = (
+    "{title} is being compared with FunASR's own network in the background, because nobody has done that on this "
+    "machine. It answers meanwhile."
+)
+CERTIFIED = "{title} was compared with FunASR's own network: its slim weights answer from the next analysis on."
+REFUSED = "{title} was compared with FunASR's own network and differs: FunASR's answers from the next analysis on."
 ALL_SILENT = "The recording is silent from beginning to end, so the verdict means nothing."
 
 
@@ -54,13 +63,21 @@ class Status:
 class Analyzer:
     """Owns the models and the lock around them; safe to share between threads."""
 
-    def __init__(self, settings: Settings, *, load: "Load | None" = None, fetch: "Fetch | None" = None) -> None:
-        """`load` opens a model folder, `fetch` gets the large model; a test brings its own of both."""
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        load: "Load | None" = None,
+        fetch: "Fetch | None" = None,
+        certify: "Certify | None" = None,
+    ) -> None:
+        """`load` opens a model folder, `fetch` gets the large model, `certify` compares one; a test brings its own."""
         self.settings = settings
-        self._load_model = load or self._checkpoint
+        self._given = load
         self._fetch = fetch or self._download
+        self._certify = certify or self._compare
         self.status = Status("loading", "The model is loading.")
-        self._loaded: dict[Path, SpeechModel] = {}
+        self._loaded: dict[tuple[Path, str], SpeechModel] = {}  # by folder and wanted precision
         self._loading = threading.Lock()
         self._listening = threading.Lock()  # one pass at a time: two would only share the same cores
 
@@ -71,6 +88,7 @@ class Analyzer:
     def start(self) -> None:
         """Load the default model in the background, then get the large one where it is wanted and missing.
 
+        A published model that was put there by hand, or whose comparison with FunASR was cut short, is compared.
         `status` tells how far it is. Nothing is downloaded unless the setting `speech_model` is "auto".
         """
         self._background = threading.Thread(target=self._warm, name="model-loader", daemon=True)
@@ -92,7 +110,7 @@ class Analyzer:
         with _timed("decode", seconds):
             recording = decode(file, self.settings, options, name=name, progress=progress)
         with _timed("model", seconds):
-            model = self._model(options.model, progress)
+            model = self._model(options.model, progress, precision=options.precision)
         self._wait_for_turn(progress)
         try:
             with _timed("speech", seconds):
@@ -102,54 +120,78 @@ class Analyzer:
             self._listening.release()
         return _report(recording, heard, model.info, options, seconds)
 
-    def analyze_many(self, recordings: Sequence[Recording], options: Options) -> list[Report]:
+    def analyze_many(
+        self, recordings: Sequence[Recording], options: Options, *, progress: Progress = quiet
+    ) -> list[Report]:
         """Hear recordings that are decoded already, clips of similar length together.
 
-        Each report is what `analyze` gives for that recording alone; its seconds are its share by length. Raises
-        EmoscopeError when one of them cannot be heard.
+        Each report is what `analyze` gives for that recording alone; its seconds are its share by length. `progress` is
+        as in `analyze`, but several clips together are one step. Raises EmoscopeError when one of them cannot be heard.
         """
         seconds: dict[str, float] = {}
-        model = self._model(options.model)
+        model = self._model(options.model, progress, precision=options.precision)
         waves = [recording.wave for recording in recordings]
-        with self._listening, _timed("speech", seconds):
-            if options.embedding and options.granularity == "frame":  # `listen_many` keeps no features of frames
-                heard = [model.listen(wave, features=True, progress=quiet) for wave in waves]
-            else:
-                heard = model.listen_many(waves)
+        keep = options.embedding and options.granularity == "frame"
+        self._wait_for_turn(progress)
+        try:
+            with _timed("speech", seconds):
+                if keep or len(waves) == 1:  # `listen_many` keeps no features of frames, and tells no progress
+                    heard = [model.listen(wave, features=keep, progress=progress) for wave in waves]
+                else:
+                    heard = model.listen_many(waves)
+        finally:
+            self._listening.release()
         pace = seconds["speech"] / max(sum(wave.seconds for wave in waves), 1e-9)
         return [
             _report(recording, speech, model.info, options, {"speech": pace * recording.wave.seconds})
             for recording, speech in zip(recordings, heard, strict=True)
         ]
 
-    def load(self, name: str = "auto") -> ModelInfo:
-        """Load a model, if it is not loaded, and return which one it is."""
-        return self._model(name).info
+    def listen(self, wave: Waveform) -> SpeechResult:
+        """Hear a few seconds at once: someone who is speaking takes no turn behind an hour's file."""
+        from emoscope.speech.threads import stay_on_one_core  # torch takes a second to import
 
-    def _model(self, name: str, progress: Progress = quiet) -> "SpeechModel":
+        model = self._model("auto")
+        stay_on_one_core(model.info.kind == SMALL)
+        return model.listen(wave, progress=quiet)
+
+    def load(self, name: str = "auto", precision: str = "auto") -> ModelInfo:
+        """Load a model, if it is not loaded, and return which one it is."""
+        return self._model(name, precision=precision).info
+
+    def _model(self, name: str, progress: Progress = quiet, *, precision: str = "auto") -> "SpeechModel":
         """Return the model, loading it at the first call; other callers wait."""
         choice = self._choose(self.settings.speech_model if name == "auto" else name)
+        key = choice.folder, self.settings.precision if precision == "auto" else precision
         with self._loading:
-            if choice.folder not in self._loaded:
+            if key not in self._loaded:
                 progress("Loading the model", 0.0)
-                model = self._load_model(choice.folder)
-                self._loaded[choice.folder] = replace(model, info=_noted(model.info, choice.note))
-            return self._loaded[choice.folder]
+                self._loaded[key] = self._open(choice, key[1])
+            return self._loaded[key]
+
+    def _open(self, choice: models.Choice, precision: str) -> "SpeechModel":
+        model = self._given(choice.folder) if self._given else self._checkpoint(choice.folder, precision)
+        return replace(model, info=_noted(model.info, choice.note))
 
     def _choose(self, name: str) -> models.Choice:
         if name == "auto" and self._meanwhile is not None:
             return self._meanwhile
         return models.resolve(name, self.settings.models)
 
-    def _checkpoint(self, folder: Path) -> "SpeechModel":
+    def _checkpoint(self, folder: Path, precision: str) -> "SpeechModel":
         from emoscope.speech import checkpoint  # torch takes a second to import
 
-        return checkpoint.load(folder, device=self.settings.device, threads=self.settings.threads)
+        return checkpoint.load(folder, device=self.settings.device, threads=self.settings.threads, precision=precision)
 
     def _warm(self) -> None:
         self._load_default()
-        if self.status.state == "ready" and self._wants_large():
+        if self.status.state != "ready":
+            return
+        name = LARGE.name if self.settings.speech_model == "auto" else self.settings.speech_model
+        if self._wants_large():
             self._get_large()
+        elif models.uncertified(name, self.settings.models):
+            self._get_certificate(name)
 
     def _load_default(self) -> None:
         try:
@@ -171,40 +213,67 @@ class Analyzer:
     def _get_large(self) -> None:
         """Get the large model once, and let it answer when it is there; the one that is loaded answers meanwhile."""
         self._meanwhile = self._choose("auto")
-        log.warning(FETCHING)  # a person who sees no page sees the log
-        try:
-            self._follow("Preparing the download", 0.0)
-            self._fetch(self._follow)
+        with self._better(LARGE, FETCHING) as progress:
+            progress("Preparing the download", 0.0)
+            self._fetch(progress)
             model = self._model(LARGE.name)  # loaded before anybody has to wait for it
-        except Cancelled:
-            self._tell("")
-        except EmoscopeError as error:
-            log.warning("%s", error)
-            self._tell(str(error))
-        except Exception:  # as in `_load_default`
-            log.exception("the large model did not come")
-            self._tell(f"{LARGE.title} could not be got; the log of this process says why.")
-        else:
             self._meanwhile = None
             self.status = Status("ready", model.info.note, model.info, news=FETCHED)
-
-    def _follow(self, what: str, done: float) -> None:
-        """Pass the download's progress on to `status`, and end it when the process stops."""
-        if self._stopping.is_set():
-            raise Cancelled("The download was stopped.")
-        self.status = replace(self.status, news=FETCHING, doing=what, done=done)
-
-    def _tell(self, news: str) -> None:
-        """Say how the download ended without a new model; one that a person gets by hand is taken all the same."""
         if not models.is_model(self.settings.models / LARGE.folder):
-            self._meanwhile = None
-        self.status = replace(self.status, news=news, doing="", done=None)
+            self._meanwhile = None  # one that a person gets by hand is taken all the same
+
+    def _get_certificate(self, name: str) -> None:
+        """Compare a model that answers already with FunASR's network, once, and let the outcome of that answer."""
+        published = models.PUBLISHED[name]
+        with self._better(published, CERTIFYING.format(title=published.title)) as progress:
+            progress("Preparing the comparison with FunASR", 0.0)
+            certified = self._certify(name, progress)
+            model = self._reloaded(name)
+            news = (CERTIFIED if certified else REFUSED).format(title=published.title)
+            self.status = Status("ready", model.info.note, model.info, news=news)
+
+    @contextmanager
+    def _better(self, published: models.Published, news: str) -> Iterator[Progress]:
+        """Work towards a better model; `status` follows, and says how it ended when there is none in the end."""
+        log.warning(news)  # a person who sees no page sees the log
+        end = ""
+        try:
+            yield partial(self._follow, news)
+            return
+        except Cancelled:
+            pass
+        except EmoscopeError as error:
+            log.warning("%s", error)
+            end = str(error)
+        except Exception:  # as in `_load_default`
+            log.exception("the work for %s failed", published.title)
+            end = f"{published.title} could not be got or compared; the log of this process says why."
+        self.status = replace(self.status, news=end, doing="", done=None)
+
+    def _follow(self, news: str, what: str, done: float) -> None:
+        """Pass the progress of the background on to `status`, and end it when the process stops."""
+        if self._stopping.is_set():
+            raise Cancelled("The work in the background was stopped.")
+        self.status = replace(self.status, news=news, doing=what, done=done)
+
+    def _reloaded(self, name: str) -> "SpeechModel":
+        """Load a model once more, because its folder has changed; the one of before answers until then."""
+        choice, precision = self._choose(name), self.settings.precision
+        model = self._open(choice, precision)
+        with self._loading:
+            for key in [key for key in self._loaded if key[0] == choice.folder]:
+                del self._loaded[key]
+            self._loaded[choice.folder, precision] = model
+        return model
 
     def _download(self, progress: Progress) -> None:
+        models.fetch(LARGE.name, self.settings, progress)
+        self._compare(LARGE.name, progress)
+
+    def _compare(self, name: str, progress: Progress) -> bool:
         from emoscope.speech.conversion import convert
 
-        models.fetch(LARGE.name, self.settings, progress)
-        models.certify(LARGE.name, self.settings.models, convert, progress, again=False)
+        return models.certify(name, self.settings.models, convert, progress, again=False).certified
 
     def _wait_for_turn(self, progress: Progress) -> None:
         """Take the lock, but let the person cancel while waiting."""
@@ -260,17 +329,17 @@ def _on_clock(heard: SpeechResult, recording: Recording) -> Timeline:
     """Put the frames on the uploaded file's clock, and mark the silent ones."""
     return Timeline(
         heard.timeline.logits,
-        silent=_silent(len(heard.timeline), recording),
+        silent=silent_frames(len(heard.timeline), recording.silences),
         start=recording.offset,
         seconds=recording.wave.seconds,
     )
 
 
-def _silent(frames: int, recording: Recording) -> Flags:
-    """Mark the frames whose middle lies in a silence, (T,)."""
+def silent_frames(frames: int, silences: Iterable[tuple[float, float]]) -> Flags:
+    """Mark the frames whose middle lies in a silence, (T,); silences are (start, end) seconds."""
     middles = frame_centres(frames)
     silent = np.zeros(frames, dtype=np.bool_)
-    for start, end in recording.silences:
+    for start, end in silences:
         silent[np.searchsorted(middles, start) : np.searchsorted(middles, end)] = True
     return silent
 
@@ -279,6 +348,5 @@ def _warnings(recording: Recording, speech: SpeechResult, model: ModelInfo) -> t
     notes = [*recording.quality.warnings]
     if speech.timeline.silent.all():
         notes.append(ALL_SILENT)
-    if model.note:
-        notes.append(model.note)
+    notes += filter(None, (model.note, speech.note))
     return tuple(notes)

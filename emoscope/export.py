@@ -61,16 +61,16 @@ def write(report: Report, outputs: Path) -> Path:
     appears complete or not at all. Raises StorageError.
     """
     name = f"outputs_{report.made_at.astimezone():%Y%m%d_%H%M%S}"
-    with _explained(outputs), _hidden(outputs, name) as folder:
+    with explained(outputs), hidden(outputs, name) as folder:
         reading = Reading.of(report)
         for file, writer in WRITERS.items():
             if writer.wanted(report.options):
                 writer.write(reading, folder / file)
-        return _publish(folder, _pack(folder), outputs / name)
+        return publish(folder, _pack(folder), outputs / name)
 
 
 @contextmanager
-def _explained(outputs: Path) -> Iterator[None]:
+def explained(outputs: Path) -> Iterator[None]:
     """Turn what the file system refuses into a sentence that says what to do."""
     try:
         yield
@@ -90,7 +90,7 @@ def _sentence(outputs: Path, error: OSError) -> str:
 
 
 @contextmanager
-def _hidden(outputs: Path, name: str) -> Iterator[Path]:
+def hidden(outputs: Path, name: str) -> Iterator[Path]:
     """Make a folder that nobody looks into, and leave nothing of it if it is still there in the end."""
     outputs.mkdir(parents=True, exist_ok=True)
     folder = outputs / f".{name}_{secrets.token_hex(6)}"
@@ -101,7 +101,7 @@ def _hidden(outputs: Path, name: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _publish(folder: Path, archive: Path, wish: Path) -> Path:
+def publish(folder: Path, archive: Path, wish: Path) -> Path:
     """Give the folder, and the ZIP in it, the first free name: no run replaces another, in any thread or process."""
     for number in count(1):
         place = wish if number == 1 else wish.with_name(f"{wish.name}_{number}")
@@ -183,7 +183,7 @@ def write_csv(reading: Reading, file: Path) -> None:
 
 def write_npz(reading: Reading, file: Path) -> None:
     """Write the numbers of every frame as NumPy arrays."""
-    speech, timeline = reading.report.speech, reading.report.speech.timeline
+    timeline = reading.report.speech.timeline
     arrays: dict[str, Any] = {
         "logits": timeline.logits,  # (T, 9)
         "probabilities": reading.probabilities,  # (T, 9), smoothed over `smooth` seconds
@@ -192,8 +192,6 @@ def write_npz(reading: Reading, file: Path) -> None:
         "labels": np.array(LABELS),
         "smooth": np.float64(reading.report.options.smooth),
     }
-    if speech.features is not None:
-        arrays["features"] = speech.features  # (T, D)
     np.savez(file, **arrays)
 
 
@@ -329,5 +327,5 @@ WRITERS: dict[str, Writer] = {
     "segments.txt": Writer("The segments as labels for Audacity", write_labels),
     "segments.vtt": Writer("The segments as subtitles, WebVTT", write_vtt),
     "segments.rttm": Writer("The segments as RTTM", write_rttm),
-    "frames.npz": Writer("Logits, probabilities, features and times, for NumPy", write_npz),
+    "frames.npz": Writer("Logits, probabilities and times, for NumPy", write_npz),
 }

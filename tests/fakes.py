@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from emoscope.labels import INDEX
-from emoscope.results import ModelInfo, SpeechResult
+from emoscope.results import ModelInfo, SpeechResult, quiet
 from emoscope.timeline import Timeline, frame_count
 
 INFO = ModelInfo(name="half-and-half", kind="Fake", weights="0" * 64, precision="fp32", device="cpu")
@@ -30,3 +30,6 @@ class HalfAndHalf:
         logits[frames // 2 :, INDEX["sad"]] = SURE
         kept = np.tile(np.arange(frames, dtype=np.float32)[:, None], (1, 6))
         return SpeechResult(Timeline(logits), embedding=kept.mean(axis=0), features=kept if features else None)
+
+    def listen_many(self, waves):
+        return [self.listen(wave, progress=quiet) for wave in waves]

@@ -13,6 +13,7 @@ import soundfile
 from emoscope.analyzer import ALL_SILENT, Analyzer
 from emoscope.errors import AudioError, Cancelled, ModelError, TooLargeError
 from emoscope.settings import ROOT, Options, Settings
+from emoscope.speech import checkpoint
 from emoscope.timeline import SILENCE
 from tests import standins
 from tests.fakes import HalfAndHalf
@@ -269,6 +270,7 @@ def test_a_fault_of_the_download_is_logged_and_the_compact_model_stays(store, ca
 def test_nothing_is_fetched_unless_it_is_wanted_and_missing(store, changed):
     if not changed:
         looks_complete(store / LARGE)
+        (store / LARGE / "certificate.json").touch()
     fetched = []
     analyzer = Analyzer(Settings(models=store, **changed), load=Named.load, fetch=fetched.append)
     analyzer.start()
@@ -301,6 +303,90 @@ def test_stopping_ends_the_download(store):
     assert (analyzer.status.news, analyzer.status.done) == ("", None)
 
 
+# ---- a model that is there, but was never compared with FunASR's network
+
+
+@dataclass(frozen=True)
+class Compared(HalfAndHalf):
+    """Says whether there was a certificate beside it when it was loaded."""
+
+    @classmethod
+    def load(cls, folder):
+        note = "compared" if (folder / "certificate.json").exists() else "not compared"
+        return cls(info=replace(HalfAndHalf().info, name=folder.name, note=note))
+
+
+@pytest.mark.parametrize(("certified", "words"), [(True, "slim weights answer"), (False, "FunASR's answers")])
+@pytest.mark.parametrize("changed", [{}, {"speech_model": "large", "offline": True}], ids=str)
+def test_a_model_put_there_by_hand_answers_is_compared_and_answers_anew(store, clip, changed, certified, words):
+    looks_complete(store / LARGE)
+    begun, end = threading.Event(), threading.Event()
+
+    def certify(name, progress):
+        progress(f"Comparing {name}", 0.5)
+        begun.set()
+        assert end.wait(10)
+        (store / LARGE / "certificate.json").touch()
+        return certified
+
+    file = clip(tone(1))
+    analyzer = Analyzer(Settings(models=store, **changed), load=Compared.load, certify=certify)
+    analyzer.start()
+    assert begun.wait(10)
+    assert (analyzer.status.state, analyzer.status.doing, analyzer.status.done) == ("ready", "Comparing large", 0.5)
+    assert "is being compared with FunASR's own network" in analyzer.status.news
+    assert analyzer.status.model.note == analyzer.analyze(file, Options()).model.note == "not compared"
+    end.set()
+    wait_for(lambda: analyzer.status.done is None)
+    assert words in analyzer.status.news
+    assert analyzer.status.model.note == analyzer.analyze(file, Options()).model.note == "compared"
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"), [(ModelError("It stopped."), "It stopped."), (ZeroDivisionError(), "the log of this process")]
+)
+def test_a_comparison_that_fails_is_one_sentence_and_the_model_stays(store, clip, fault, words):
+    looks_complete(store / LARGE)
+    attempts = []
+
+    def certify(name, _progress):
+        attempts.append(name)
+        raise fault
+
+    analyzer = Analyzer(Settings(models=store), load=Compared.load, certify=certify)
+    analyzer.start()
+    analyzer._background.join(10)
+    assert words in analyzer.status.news
+    assert (analyzer.status.state, analyzer.status.done, attempts) == ("ready", None, ["large"])
+    assert analyzer.analyze(clip(tone(1)), Options()).model.note == "not compared"
+
+
+def test_models_of_other_folders_are_left_as_they_are(store, tmp_path):
+    looks_complete(tmp_path / "mine")
+    for name in ("compact", str(tmp_path / "mine")):
+        compared = []
+        analyzer = Analyzer(Settings(models=store, speech_model=name), load=Compared.load, certify=compared.append)
+        analyzer.start()
+        analyzer._background.join(10)
+        assert (analyzer.status.state, analyzer.status.news, compared) == ("ready", "", [])
+
+
+@pytest.mark.slow  # FunASR alone takes many seconds to import
+def test_a_real_model_put_there_by_hand_is_certified(tmp_path, clip):
+    conf, network = standins.small_oracle()
+    standins.write_folder(tmp_path / "models" / LARGE, conf, network.state_dict())
+    file, analyzer = clip(tone(1)), Analyzer(Settings(models=tmp_path / "models", offline=True, threads=1))
+    analyzer.start()
+    wait_for(lambda: analyzer.status.state == "ready", 30)
+    before = analyzer.analyze(file, Options())
+    assert before.model.note == checkpoint.UNCERTIFIED
+    wait_for(lambda: "slim weights answer" in analyzer.status.news, 90)
+    after = analyzer.analyze(file, Options())
+    assert after.model.note == ""
+    assert after.model.weights != before.model.weights
+    assert after.verdict.scores == pytest.approx(before.verdict.scores, abs=1e-4)
+
+
 START = """
 import os, pathlib, sys
 FORBIDDEN = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "subprocess.Popen",
@@ -318,8 +404,8 @@ print(analyzer.status.state, analyzer.status.model.name, repr(analyzer.status.ne
 
 def test_a_start_with_everything_present_makes_no_connection(tmp_path):
     conf = standins.model_conf(**standins.SMALL)
-    state = standins.our_network(conf).state_dict()
-    standins.write_folder(tmp_path / LARGE, conf, state)
+    standins.write_folder(tmp_path / LARGE, conf, None)
+    checkpoint.save_slim(standins.our_network(conf), tmp_path / LARGE)  # with model.pt it would be compared first
     run = subprocess.run([sys.executable, "-c", START, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert run.stdout.split() == ["ready", LARGE, "''"]

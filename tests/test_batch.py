@@ -343,6 +343,21 @@ def test_a_stopped_run_goes_on_where_it_stopped(hear, clips, ending):
 
 
 @pytest.mark.parametrize("ending", READERS)
+@pytest.mark.parametrize("stop", [3, 4, 6, None])
+def test_what_failed_is_counted_over_all_runs(hear, clips, ending, stop):
+    if stop is None:
+        hear([clips], f"rows{ending}")
+    else:
+        with pytest.raises(Cancelled):
+            hear([clips], f"rows{ending}", tell=Stop(stop))
+    tallies = []
+    hear([clips], f"rows{ending}", resume=True, tell=tallies.append)
+    assert (tallies[-1].done, tallies[-1].failed) == (6, 1)
+    hear([clips / "clip000.wav"], f"rows{ending}", resume=True, tell=tallies.append)
+    assert (tallies[-1].done, tallies[-1].failed) == (1, 0)
+
+
+@pytest.mark.parametrize("ending", READERS)
 @pytest.mark.parametrize("finished", [True, False])
 def test_new_files_are_added_to_what_there_is(hear, clips, ending, finished):
     if finished:
@@ -517,6 +532,17 @@ def test_the_command_prints_where_the_rows_are_and_goes_on(clips):
     rows = [json.loads(line) for line in (clips.parent / "rows.jsonl").read_text("utf-8").splitlines()]
     assert [row["path"] for row in rows][:2] == ["clips/clip000.wav", "clips/clip001.wav"]
     assert {row["model"] for row in rows} == {"compact-speech", None}
+    again = emoscope("clips", "--out", "rows.jsonl", "--timelines", "npy", "--resume", cwd=clips.parent)
+    assert again.returncode == 0, again.stderr
+    assert "6 of 6 recordings have a row (1 failed" in again.stderr  # as before, though nothing was left to do
+
+
+def test_a_run_in_which_nothing_could_be_heard_has_failed(tmp_path):
+    for arguments in (("nosuch", "nor.wav"), ("nosuch", "nor.wav", "--resume")):
+        run = emoscope(*arguments, "--out", "rows.parquet", cwd=tmp_path)
+        assert (run.returncode, run.stdout) == (1, "rows.parquet\n")
+        assert "2 of 2 recordings have a row (2 failed" in run.stderr
+        assert run.stderr.endswith("Not one recording could be heard.\n")
 
 
 def test_a_missing_option_is_bad_usage(clips):
@@ -537,9 +563,12 @@ def test_batch_imports_nothing_heavy():
 def test_the_comparison_with_funasr_runs(tmp_path):
     file = tmp_path / "figures.json"
     command = [sys.executable, "-m", "benchmarks.batch", "--size", "small", "--clips", "4", "--rounds", "1"]
-    command += ["--workers", "1", "--json", str(file)]
+    command += ["--workers", "1", "2", "--actors", "1", "--precision", "fp32", "--json", str(file)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
     figures = json.loads(file.read_text())
     assert figures["clips"] == 4
+    names = ["FunASR, one by one", "batch, 1 decoding", "batch, 2 decoding", "Ray, 1 models"]
+    assert list(figures["took"]) == names
+    assert all(name in run.stdout for name in names)
     assert figures["largest_difference"] < 1e-3

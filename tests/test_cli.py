@@ -42,7 +42,7 @@ def clips(tmp_path_factory):
 def one(clips, tmp_path_factory):
     """One analysis of one file as JSON, with everything asked for."""
     out = tmp_path_factory.mktemp("out")
-    options = ("--granularity", "frame", "--embedding", "--format", "json", "--out", out)
+    options = ("--granularity", "frame", "--embedding", "--precision", "fp32", "--format", "json", "--out", out)
     return emoscope("analyze", "low.wav", *options, cwd=clips), out
 
 
@@ -57,7 +57,7 @@ def test_json_of_one_file_is_one_report_and_nothing_else(one):
     assert report["confidence"] == max(report["scores"].values()) == report["scores"][report["emotion"]]
     assert report["granularity"] == "frame"
     assert np.shape(report["timeline"]["probabilities"]) == (149, 9)
-    assert report["model"]["kind"] == "CompactSpeech"
+    assert (report["model"]["kind"], report["options"]["precision"]) == ("CompactSpeech", "fp32")
 
 
 def test_the_run_folder_holds_what_was_asked_for(one):
@@ -74,10 +74,28 @@ def test_the_run_folder_holds_what_was_asked_for(one):
 def test_a_bad_file_is_one_line_and_the_others_are_done(clips, tmp_path):
     run = emoscope("analyze", "low.wav", "bad.wav", "high.wav", "--format", "json", "--out", tmp_path, cwd=clips)
     assert run.returncode == 1
-    (line,) = run.stderr.splitlines()
-    assert "bad.wav" in line
-    assert [report["source"]["name"] for report in json.loads(run.stdout)] == ["low.wav", "high.wav"]
+    assert run.stderr.startswith("emoscope: bad.wav is a text file. Give a WAV, ")
+    assert len(run.stderr.splitlines()) == 1
+    low, bad, high = json.loads(run.stdout)
+    assert [report["source"]["name"] for report in (low, high)] == ["low.wav", "high.wav"]
+    assert bad == {"file": "bad.wav", "error": run.stderr.removeprefix("emoscope: ").strip()}
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_json_of_one_bad_file_is_one_object_with_its_error(clips):
+    run = emoscope("analyze", clips / "bad.wav", "--format", "json", cwd=clips)
+    assert run.returncode == 1
+    assert run.stderr.startswith(f"emoscope: {clips / 'bad.wav'} is a text file.")  # the path, and once
+    found = json.loads(run.stdout)
+    assert set(found) == {"file", "error"}
+    assert found["file"] == str(clips / "bad.wav")
+
+
+def test_where_results_cannot_go_the_option_is_named(clips):
+    run = emoscope("analyze", "low.wav", "--out", clips / "high.wav", cwd=clips)
+    assert run.returncode == 1
+    assert run.stdout == ""
+    assert run.stderr.endswith("is not a folder, but a file or inside of one. Set --out to a folder.\n")
 
 
 def test_the_table_shows_every_file_and_names_the_model(clips, tmp_path):
@@ -95,6 +113,8 @@ def test_the_table_shows_every_file_and_names_the_model(clips, tmp_path):
         ("analyze", "low.wav", "--granularity", "word"),
         ("analyze", "low.wav", "--smooth", "99"),
         ("analyze", "low.wav", "--unheard-of"),
+        ("analyze", "low.wav", "--precision", "fp8"),
+        ("batch", "low.wav", "--precision", "fp8"),
         ("unheard-of",),
     ],
 )
@@ -111,6 +131,15 @@ def test_a_meaningless_setting_is_status_2_and_one_sentence(clips):
     assert run.stderr.strip() == "emoscope: EMOSCOPE_THREADS is a number such as 0, not “many”."
 
 
+@pytest.mark.parametrize("command", ["analyze", "batch"])
+def test_what_the_machine_cannot_do_is_status_2_and_said_once(clips, tmp_path, command):
+    arguments = ("low.wav", "high.wav", "--precision", "fp16", "--out", tmp_path / "out.csv")
+    run = emoscope(command, *arguments, cwd=clips, EMOSCOPE_DEVICE="cpu")
+    assert (run.returncode, run.stdout) == (2, "")
+    (line,) = run.stderr.splitlines()
+    assert "fp16 is for GPUs" in line
+
+
 def test_an_unknown_model_fails_with_its_sentence(clips, tmp_path):
     run = emoscope("analyze", "low.wav", "--model", tmp_path / "none", "--out", tmp_path, cwd=clips)
     assert run.returncode == 1
@@ -123,14 +152,19 @@ def test_help_does_not_wait_for_anything_heavy(clips):
     run = emoscope("--help", cwd=clips)
     assert run.returncode == 0
     assert "analyze" in run.stdout
+    assert "“./run.sh” alone opens the studio, “./run.sh test” runs the tests." in run.stdout
     assert time.perf_counter() - start < 10  # a hang, not a speed: speeds are in benchmarks/
 
 
 def test_models_are_listed_with_their_licence_and_authors(clips, tmp_path):
-    run = emoscope("models", "list", cwd=clips, EMOSCOPE_MODELS=str(tmp_path))
+    run = emoscope("models", "list", cwd=clips, EMOSCOPE_MODELS=str(tmp_path), COLUMNS="80")
     assert run.returncode == 0
-    for word in ("compact", "large", "base", "seed", "FunASR Model License 1.1", "Ziyang Ma"):
-        assert word in run.stdout
+    words = " ".join(run.stdout.split())
+    for word in ("compact", "base", "seed", "FunASR Model License 1.1", "Ziyang Ma", "iic/emotion2vec_plus_base"):
+        assert word in words
+    rows = [line.split() for line in run.stdout.splitlines()]
+    assert ["large", "Emotion2Vec+", "Large", "absent", "0.0"] in rows  # one line for each, also in a narrow window
+    assert all(len(line) <= 80 for line in run.stdout.splitlines()[:-1])  # the last one is a path, to be copied
 
 
 def test_the_path_of_a_model_is_printed_alone(clips):

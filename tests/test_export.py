@@ -294,10 +294,9 @@ def test_npz(run, report):
     with np.load(run / "frames.npz", allow_pickle=False) as arrays:
         found = dict(arrays)
     timeline = report.speech.timeline
-    assert set(found) == {"logits", "probabilities", "features", "times", "silent", "labels", "smooth"}
+    assert set(found) == {"logits", "probabilities", "times", "silent", "labels", "smooth"}
     assert (found["logits"] == timeline.logits).all()
     assert (found["probabilities"] == timeline.probabilities(0.5)).all()
-    assert (found["features"] == report.speech.features).all()
     assert (found["times"] == timeline.times).all()
     assert (found["silent"] == timeline.silent).all()
     assert tuple(found["labels"]) == LABELS

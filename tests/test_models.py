@@ -253,3 +253,23 @@ def test_an_interrupted_removal_is_no_model(tmp_path, monkeypatch):
         models.remove("large", tmp_path)
     assert [entry.state for entry in models.inventory(tmp_path) if entry.name == "large"] == ["absent"]
     assert not Path(tmp_path / models.LARGE).exists()
+
+
+# ---- what was never compared with FunASR's network
+
+
+def test_what_could_be_compared_and_never_was(tmp_path):
+    assert not models.uncertified("large", tmp_path)
+    large = make(tmp_path / models.LARGE)
+    assert models.uncertified("large", tmp_path)
+    assert not any(models.uncertified(name, tmp_path) for name in ("auto", "compact", "base", str(large)))
+    (large / "certificate.json").touch()
+    assert not models.uncertified("large", tmp_path)
+
+
+def test_slim_weights_alone_and_a_damaged_model_cannot_be_compared(tmp_path):
+    make(tmp_path / models.PUBLISHED["base"].folder, "model.safetensors")
+    seed = make_published(tmp_path / models.PUBLISHED["seed"].folder)
+    assert models.uncertified("seed", tmp_path)
+    (seed / "model.pt").write_bytes(b"x")
+    assert not any(models.uncertified(name, tmp_path) for name in ("base", "seed"))

@@ -59,7 +59,7 @@ def test_every_kind_of_report_is_drawn(kind, tmp_path):
 def test_the_title_says_the_verdict():
     found = texts(reports.pause())
     assert "Happy 39%" in found
-    assert "likely, then unknown 20%" in found
+    assert "leaning, then unknown 20%" in found
     assert plots.LEFT_TO_RIGHT + "clip.wav · 6.0 s · known-answers" in found
     assert {*LABELS, "39%", "silence", "0%", "50%", "100%"} <= set(found)
 

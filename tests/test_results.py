@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from emoscope.labels import INDEX, LABELS
-from emoscope.results import CLEAR, CLOSE_CALL, Verdict, Waveform
+from emoscope.results import CLEAR, CLOSE_CALL, LIKELY, Verdict, Waveform
 from emoscope.settings import Options
 from emoscope.timeline import SILENCE
 from tests import reports
@@ -23,7 +23,7 @@ WITHIN = {
     "source": {"name", "sha256", "bytes", "container", "codec", "sample_rate", "channels"},
     "quality": {"duration", "peak", "clipped", "snr", "silence", "warnings"},
     "model": {"name", "kind", "weights", "precision", "device", "licence", "note"},
-    "options": {"granularity", "embedding", "smooth", "trim", "denoise", "normalise", "model"},
+    "options": {"granularity", "embedding", "smooth", "trim", "denoise", "normalise", "model", "precision"},
     "timeline": {"hop", "start", "frames", "segments", "turning_points", "shares"},
 }
 
@@ -56,11 +56,11 @@ def test_a_waveform_is_float32_and_knows_its_length():
 
 
 def test_a_verdict_reads_nine_scores():
-    scores = np.array([0.05, 0.05, 0.05, 0.5, 0.05, 0.05, 0.15, 0.05, 0.05], dtype=np.float32)
+    scores = np.array([0.05, 0.05, 0.05, 0.52, 0.05, 0.05, 0.15, 0.05, 0.03], dtype=np.float32)
     verdict = Verdict.from_scores(scores)
     assert (verdict.emotion, verdict.runner_up, verdict.certainty) == ("happy", "sad", "likely")
-    assert verdict.confidence == verdict.scores["happy"] == pytest.approx(0.5, abs=1e-6)
-    assert verdict.margin == pytest.approx(0.35, abs=1e-6)
+    assert verdict.confidence == verdict.scores["happy"] == pytest.approx(0.52, abs=1e-6)
+    assert verdict.margin == pytest.approx(0.37, abs=1e-6)
     assert list(verdict.scores) == list(LABELS)
 
 
@@ -83,6 +83,15 @@ def test_certainty_at_its_borders(margin, word):
     verdict = Verdict.from_scores(scores)
     assert verdict.certainty == word
     assert verdict.margin == pytest.approx(margin, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "word"), [(LIKELY + 1e-6, "likely"), (LIKELY - 1e-6, "leaning"), (0.3, "leaning")]
+)
+def test_less_than_half_of_the_probability_is_only_leant_to(confidence, word):
+    scores = np.full(9, (1 - 1.6 * confidence) / 7)
+    scores[[6, 2]] = confidence, 0.6 * confidence
+    assert Verdict.from_scores(scores).certainty == word
 
 
 def test_a_tie_goes_to_the_first_class():

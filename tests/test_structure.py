@@ -17,10 +17,10 @@ LAYERS = {
     "errors": 0, "labels": 0,
     "timeline": 1, "settings": 1, "certificate": 1,
     "results": 2, "child": 2,
-    "plots": 3, "audio": 3, "speech": 3, "models": 3,
+    "plots": 3, "audio": 3, "speech": 3, "models": 3, "compare": 3,
     "export": 4,
     "analyzer": 5,
-    "batch": 6,
+    "batch": 6, "live": 6,
     "studio": 7, "cli": 7,
 }  # fmt: skip
 
@@ -31,6 +31,9 @@ HOMES = {  # third-party library -> the modules that may know it
     "noisereduce": {"audio"},
     "pyloudnorm": {"audio"},
     "torch": {"speech"},
+    "onnx_ir": {"speech"},
+    "onnxruntime": {"speech"},
+    "onnxscript": {"speech"},
     "safetensors": {"speech"},
     "funasr": {"speech"},
     "gradio": {"studio"},
@@ -134,7 +137,7 @@ def tool(name):
 
 
 def test_requirements_are_pinned():
-    for name in ("requirements.txt", "requirements-test.txt", "requirements-ray.txt", "constraints.txt"):
+    for name in ("constraints.txt", *(f"requirements{extra}.txt" for extra in ("", "-test", "-ray", "-onnx"))):
         lines = [line.split("#")[0].strip() for line in (ROOT / name).read_text("utf-8").splitlines()]
         for line in filter(None, lines):
             assert re.fullmatch(r"[A-Za-z0-9_.-]+==[^=\s]+", line), f"{name}: {line}"

@@ -33,7 +33,7 @@ def test_the_verdict_is_the_softmax_of_the_mean_frame_logits_in_what_is_written(
     with np.load(folder / "frames.npz") as frames:
         means = frames["logits"].astype(np.float64).mean(axis=0)
         scores = np.exp(means - means.max()) / np.exp(means - means.max()).sum()
-        assert np.load(folder / "embedding.npy").shape == frames["features"].shape
+        assert len(np.load(folder / "embedding.npy")) == len(frames["logits"])
     result = json.loads((folder / "result.json").read_text("utf-8"))
     assert list(result["scores"].values()) == pytest.approx(scores.tolist(), abs=1e-6)
 

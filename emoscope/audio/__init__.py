@@ -1,6 +1,7 @@
 """Any recording becomes a waveform: the only place that decodes, resamples and writes sound."""
 
 import hashlib
+import io
 import re
 import warnings
 from dataclasses import replace
@@ -25,7 +26,7 @@ from emoscope.timeline import RATE, Floats
 
 __all__ = ["ENDINGS", "FORMATS", "Format", "Limits", "load", "write_wav"]
 
-READABLE = "Give a WAV, MP3, M4A, AAC, FLAC, OGG, WebM, AMR, MP4 or MOV file."
+READABLE = "Give a WAV, MP3, M4A, AAC, FLAC, OGG, Opus, WebM, AMR, AIFF, MP4, MOV or MKV file."
 OVERSHOOT = 2.0  # times full scale; no sound decoder exceeds it by more
 PIECE = 600 * RATE  # samples
 DAMAGED = 3  # packets; one or two at the seam of a cut file are no loss to speak of
@@ -153,12 +154,21 @@ def write_wav(wave: Waveform, file: Path) -> None:
 
     Raises OSError where the file cannot be written.
     """
+    _segment(wave).export(file, format="wav").close()
+
+
+def wav_bytes(wave: Waveform) -> bytes:
+    """Return what `write_wav` writes."""
+    written: bytes = _segment(wave).export(io.BytesIO(), format="wav").getvalue()
+    return written
+
+
+def _segment(wave: Waveform) -> Any:
     whole = np.empty(len(wave.samples), dtype="<i2")
     for start in range(0, len(whole), PIECE):  # hours of sound need no second copy as float
         scaled = np.rint(wave.samples[start : start + PIECE] * np.float32(2**15))
         whole[start : start + PIECE] = np.clip(scaled, -(2**15), 2**15 - 1)
-    sound = _pydub().AudioSegment(whole.tobytes(), sample_width=2, frame_rate=RATE, channels=1)
-    sound.export(file, format="wav").close()
+    return _pydub().AudioSegment(whole.tobytes(), sample_width=2, frame_rate=RATE, channels=1)
 
 
 @cache

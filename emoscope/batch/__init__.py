@@ -38,7 +38,7 @@ def run(
     settled = job.settled(settings)
     start = time.perf_counter()
     with Store(settled.out, settled.options, settled.keep).opened(items, resume=settled.resume) as store:
-        tally = Tally(settled.out, total=len(items), done=store.done)
+        tally = Tally(settled.out, total=len(items), done=store.done, failed=store.failed)
         tell(tally)
         if store.todo:
             with closing(ENGINES[settled.engine](store.todo, settled, settings, analyzer=analyzer)) as tables:

@@ -41,7 +41,7 @@ class Ears:
         """Load the model at once: an actor that cannot answer must not take a shard."""
         self._job = job
         self._analyzer = Analyzer(settings)
-        self._analyzer.load(job.options.model)
+        self._analyzer.load(job.options.model, job.options.precision)
         self._decoder = Decoder(settings, job.options, workers).__enter__()  # its processes end with the actor's
 
     def __call__(self, batch: dict[str, Any]) -> "Iterator[pa.Table]":

@@ -31,10 +31,14 @@ class Job:
     together: int = TOGETHER  # recordings in a batch at most
 
     def settled(self, settings: Settings) -> "Job":
-        """Return the job with its model's folder, so that `auto` means one model from the first row to the last."""
+        """Return the job with its model's folder, so that `auto` means one model from the first row to the last.
+
+        A precision that is still `auto` then is each machine's own; the rows tell it.
+        """
         name = settings.speech_model if self.options.model == "auto" else self.options.model
+        precision = settings.precision if self.options.precision == "auto" else self.options.precision
         folder = str(models.resolve(name, settings.models).folder)
-        options = replace(self.options, model=folder, embedding=bool(self.keep.embeddings))
+        options = replace(self.options, model=folder, precision=precision, embedding=bool(self.keep.embeddings))
         if options.granularity == "frame" and not self.keep.timelines:
             return replace(self, options=options, keep=replace(self.keep, timelines="columns"))
         return replace(self, options=options)
@@ -47,7 +51,7 @@ class Tally:
     out: Path
     total: int  # recordings named
     done: int  # rows written, those of an earlier run too
-    failed: int = 0  # of this run
+    failed: int = 0  # of these rows, those of an earlier run too
     audio: float = 0.0  # seconds heard in this run
     elapsed: float = 0.0  # seconds that this run took
 
@@ -71,7 +75,7 @@ def local(
     """Hear recordings in this process, and yield their rows batch by batch."""
     ears = analyzer or Analyzer(settings)
     with Decoder(settings, job.options, job.workers or decoders(os.cpu_count() or 2)) as decoder:
-        ears.load(job.options.model)
+        ears.load(job.options.model, job.options.precision)
         yield from hear(todo, job, ears, decoder)
 
 

@@ -1,7 +1,7 @@
 """Decoded recordings become rows: clips together, long recordings by themselves."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -9,8 +9,8 @@ from emoscope.analyzer import Analyzer
 from emoscope.batch.decoder import Decoded, Decoder, Place
 from emoscope.batch.inputs import Item
 from emoscope.batch.rows import Keep, Row, answer, failure
-from emoscope.errors import EmoscopeError
-from emoscope.results import Recording, Report
+from emoscope.errors import Cancelled, EmoscopeError
+from emoscope.results import Progress, Recording, Report, quiet
 from emoscope.settings import Options
 
 log = logging.getLogger(__name__)
@@ -18,6 +18,10 @@ log = logging.getLogger(__name__)
 TOGETHER = 128  # recordings in a batch at most: what a kill can lose
 LOUDEST = 300.0  # seconds of sound in a batch: five full passes of the network, so little padding
 LONG = 30.0  # seconds; a longer recording is heard by itself, in windows, and its row is written at once
+
+
+def ignore(_place: Place, _report: Report) -> None:
+    """Leave a report to be forgotten."""
 
 
 @dataclass
@@ -32,6 +36,8 @@ class Listener:
     options: Options
     keep: Keep
     together: int = TOGETHER
+    progress: Progress = quiet  # told while the model listens; stops the work by raising `Cancelled`
+    seen: Callable[[Place, Report], None] = ignore  # given every report, for who wants more of it than its row
     _clips: list[tuple[Place, Recording, float]] = field(default_factory=list)
     _failed: list[Row] = field(default_factory=list)
 
@@ -62,7 +68,10 @@ class Listener:
     def _hear(self, clips: list[tuple[Place, Recording, float]]) -> list[Row]:
         """Return the rows of some recordings; if they cannot be heard together, each is tried by itself."""
         try:
-            reports = self.analyzer.analyze_many([recording for _, recording, _ in clips], self.options)
+            recordings = [recording for _, recording, _ in clips]
+            reports = self.analyzer.analyze_many(recordings, self.options, progress=self.progress)
+        except Cancelled:
+            raise
         except Exception as error:  # one recording must never end a batch of a million
             if len(clips) > 1:
                 return [row for clip in clips for row in self._hear([clip])]
@@ -71,6 +80,7 @@ class Listener:
         return [self._row(place, report, seconds) for (place, _, seconds), report in zip(clips, reports, strict=True)]
 
     def _row(self, place: Place, report: Report, seconds: float) -> Row:
+        self.seen(place, report)
         return answer(*place, report, self.keep, decoding=seconds)
 
 

@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from emoscope.batch.inputs import Item
 from emoscope.batch.rows import INDEX, Keep, schema
-from emoscope.batch.writers import FORMATS, Format
+from emoscope.batch.writers import FORMATS, KEYS, Format
 from emoscope.errors import ModelError, OptionError, StorageError
 from emoscope.settings import Options
 
@@ -90,15 +90,24 @@ class Store:
             base = 1 + max(part.last for part in found)
         _write_whole(self.parts / RUN, json.dumps({"options": chosen, "inputs": inputs, "base": base}).encode())
         done = set(finished).union(*(part.keys for part in found))
-        weights = [*(part.weights for part in found), *finished.values()]
+        failed = {key for key, row in finished.items() if row.failed}.union(*(part.failed for part in found))
+        weights = [*(part.weights for part in found), *(row.weights for row in finished.values())]
         todo = [(base + index, item) for index, item in enumerate(items) if item.key not in done]
-        return Run(self, todo, len(items) - len(todo), next(filter(None, weights), ""))
+        return Run(
+            self,
+            todo,
+            len(items) - len(todo),
+            sum(item.key in failed for item in items),
+            next(filter(None, weights), ""),
+        )
 
-    def _finished(self, kind: Format) -> dict[Key, str]:
-        """Read what a finished file holds: the keys of its rows, and the weights of the model that answered."""
+    def _finished(self, kind: Format) -> dict[Key, "Earlier"]:
+        """Read what a finished file holds."""
         try:
             if kind.columns(self.out) == columns(self.keep, self.options).names:
-                return {(row["id"], row["path"]): row["weights"] for row in kind.rows(self.out)}
+                return {
+                    (row["id"], row["path"]): Earlier(row["weights"], bool(row["error"])) for row in kind.rows(self.out)
+                }
         except (ValueError, KeyError, StopIteration):  # pyarrow's and JSON's errors are ValueErrors
             pass
         raise OptionError(f"{self.out} has other columns than this run would write. Choose another name.")
@@ -115,12 +124,20 @@ class Store:
         return found
 
 
+class Earlier(NamedTuple):
+    """What is kept of a row of a finished file: small, for there may be millions."""
+
+    weights: str  # of the model that answered
+    failed: bool
+
+
 @dataclass(frozen=True)
 class Part:
     """A file with the rows of one batch."""
 
     file: Path
     keys: frozenset[Key]
+    failed: frozenset[Key]
     last: int  # the highest index in it
     weights: str  # of the model, empty when no recording in it could be heard
 
@@ -131,11 +148,12 @@ class Part:
         from pyarrow import parquet
 
         try:
-            found = parquet.read_table(file, columns=[INDEX, "id", "path", "weights"], partitioning=None).to_pydict()
+            found = parquet.read_table(file, columns=[INDEX, *KEYS], partitioning=None).to_pydict()
         except (pa.ArrowException, OSError):
             return None
-        keys = frozenset(zip(found["id"], found["path"], strict=True))
-        return cls(file, keys, max(found[INDEX]), next(filter(None, found["weights"]), ""))
+        keys = list(zip(found["id"], found["path"], strict=True))
+        failed = frozenset(key for key, error in zip(keys, found["error"], strict=True) if error)
+        return cls(file, frozenset(keys), failed, max(found[INDEX]), next(filter(None, found["weights"]), ""))
 
 
 @dataclass
@@ -145,6 +163,7 @@ class Run:
     store: Store
     todo: list[tuple[int, Item]]  # index and input
     done: int  # inputs that were done before
+    failed: int  # how many of those could not be heard
     weights: str = ""  # of the model that answers
 
     def add(self, rows: "pa.Table") -> None:

@@ -16,7 +16,7 @@ DANGEROUS = tuple("=+-@|\t\r\n＝＋－＠")  # a spreadsheet may run a cell tha
 QUOTE = "'"  # in front of it a spreadsheet shows the cell as text
 DIGITS = 6  # decimals of embeddings and probabilities in text files; Parquet and .npy hold every bit
 
-KEYS = ("id", "path", "weights")  # what tells rows apart, and which model answered
+KEYS = ("id", "path", "weights", "error")  # what tells rows apart, which model answered, and whether it did
 
 Tables = Iterable["pa.Table"]
 

@@ -4,7 +4,7 @@ Importing this touches neither the network nor a hub's library; only `fetch` doe
 """
 
 from emoscope.models.catalogue import COMPACT, LARGE, PUBLISHED, Published
-from emoscope.models.certify import Convert, certify
+from emoscope.models.certify import Convert, certify, uncertified
 from emoscope.models.download import fetch
 from emoscope.models.manifest import Manifest
 from emoscope.models.removal import remove
@@ -26,5 +26,6 @@ __all__ = [
     "is_model",
     "remove",
     "resolve",
+    "uncertified",
     "verify",
 ]

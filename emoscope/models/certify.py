@@ -1,5 +1,6 @@
 """Slim weights in a model's folder: one process at a time makes them, and the manifest learns what they are."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,9 +8,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from emoscope.certificate import CERTIFICATE, Certificate
 from emoscope.errors import ModelError, StorageError
+from emoscope.models.catalogue import PUBLISHED
 from emoscope.models.lock import alone
 from emoscope.models.manifest import Manifest, fingerprint
-from emoscope.models.store import quiet, resolve
+from emoscope.models.store import is_model, quiet, resolve
 
 if TYPE_CHECKING:
     from emoscope.results import Progress
@@ -19,6 +21,18 @@ Convert: TypeAlias = "Callable[[Path, Progress], Certificate]"
 
 ORIGINAL = "model.pt"
 MADE = ("model.safetensors", CERTIFICATE)
+
+
+def uncertified(name: str, models: Path) -> bool:
+    """Say whether a published model is whole, and could be compared with FunASR's network, but never was.
+
+    So is one that was put there by hand, or whose download ended before the comparison did.
+    """
+    if name not in PUBLISHED:
+        return False
+    folder = models / PUBLISHED[name].folder
+    comparable = is_model(folder) and (folder / ORIGINAL).is_file() and os.access(folder, os.W_OK)
+    return comparable and not (folder / CERTIFICATE).exists()
 
 
 def certify(

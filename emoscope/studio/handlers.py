@@ -1,29 +1,24 @@
-"""What the page's events do; each one parses, calls the analyzer, and hands a report to be presented."""
+"""What the Speech tab's events do; each one parses, calls the analyzer, and hands a report to be presented."""
 
-import html
-import logging
-import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import gradio as gr
+from typing import Any
 
 from emoscope import export, models
-from emoscope.errors import Cancelled, EmoscopeError, InputError
-from emoscope.results import Progress, Report
-from emoscope.settings import Options, Settings
-from emoscope.studio import present
+from emoscope.errors import Cancelled, InputError, OptionError
+from emoscope.results import Progress, Report, quiet
+from emoscope.settings import Options
+from emoscope.studio import present, timeline
+from emoscope.studio.desk import Desk
+from emoscope.studio.pace import Pace
+from emoscope.studio.plainly import plainly
 from emoscope.studio.shelf import Shelf
-
-if TYPE_CHECKING:
-    from emoscope.analyzer import Analyzer
-
-log = logging.getLogger(__name__)
+from emoscope.studio.words import Language
+from emoscope.studio.work import Work
 
 NOTHING_CHOSEN = "There is no recording yet: choose a file, or record yourself, then analyse."
+AUTOMATIC = "auto"
 
 
 @dataclass
@@ -37,45 +32,69 @@ class Visit:
         self.turn += 1
 
 
+@dataclass(frozen=True)
+class Answered:
+    """What the page shows of an analysis; what is None stays as it is."""
+
+    verdict: present.View | None = None
+    timeline: present.View | None = None
+    downloads: present.View | None = None
+
+
 class Handlers:
     """The studio's answers to what a visitor does."""
 
-    def __init__(self, analyzer: "Analyzer", settings: Settings) -> None:
-        self.analyzer = analyzer
-        self.settings = settings
+    def __init__(self, desk: Desk) -> None:
+        self.analyzer = desk.analyzer
+        self.settings = desk.settings
 
-    def status(self) -> present.View:
-        """Say which model can answer."""
-        return present.status(self.analyzer.status)
+    def analyze(self, chosen: Mapping[str, Any], language: Language) -> Iterator[present.View | Answered]:
+        """Yield how far the analysis is, its answer, and then the files; nothing more when the visitor stopped it.
 
-    def about(self) -> present.View:
-        """Say which models are on disk, and whose they are."""
-        return present.about(models.inventory(self.settings.models))
-
-    def analyze(self, chosen: Mapping[str, Any], tell: gr.Progress) -> tuple[present.View, ...] | None:
-        """Return the verdict, timeline and downloads, or None when the visitor stopped it."""
-        with plainly():
+        The files of an hour take seconds to write, and nobody has to wait for them to see the timeline.
+        """
+        pace = Pace()
+        with plainly(language):
+            work = Work(lambda tell: self._hear(chosen, until_moved_on(tell, chosen["visit"])))
+            for moment in work:
+                pace.follow(moment)
+                yield present.progress(moment.what, pace.done, pace.left, language)
             try:
-                report, folder = self._run(chosen, _listener(tell, chosen["visit"]))
+                report = work.result()
             except Cancelled:
-                return None
+                return
             shelf = Shelf()
-            sound = folder / export.SOUND
-            return present.verdict(report), present.timeline(report, sound, shelf), present.downloads(folder, shelf)
+            yield Answered(present.verdict(report, language), timeline.view(report, shelf))
+            yield present.progress("Writing the files", 0.0, None, language)
+            folder = export.write(report, self.settings.outputs)
+            yield Answered(downloads=present.downloads(folder, shelf, language))
 
     def answer(self, file: str, granularity: str, embedding: bool, smooth: float) -> tuple[dict[str, Any], str]:
         """Analyze a recording; return the report as JSON and a ZIP of everything that the run wrote."""
         chosen = {"upload": file, "granularity": granularity, "embedding": embedding, "smooth": smooth}
         with plainly():
-            report, folder = self._run(chosen, lambda _what, _done: None)
+            report = self._hear(chosen, quiet)
+            folder = export.write(report, self.settings.outputs)
             whole = Shelf().link(present.find_archive(folder))
             return report.to_dict(), whole["path"]
 
-    def _run(self, chosen: Mapping[str, Any], progress: Progress) -> tuple[Report, Path]:
-        file, options = find_file(chosen), read_options(chosen)
-        report = self.analyzer.analyze(file, options, name=file.name, progress=progress)
-        progress("Writing the files", 1.0)
-        return report, export.write(report, self.settings.outputs)
+    def offered(self) -> dict[str, models.Entry]:
+        """Return the models on disk by what the form calls them, which is never a path."""
+        entries = models.inventory(self.settings.models)
+        return {entry.folder.name: entry for entry in entries if entry.state == "ready"}
+
+    def _hear(self, chosen: Mapping[str, Any], progress: Progress) -> Report:
+        file, options = find_file(chosen), read_options({**chosen, "model": self._find_model(chosen)})
+        return self.analyzer.analyze(file, options, name=file.name, progress=progress)
+
+    def _find_model(self, chosen: Mapping[str, Any]) -> str:
+        """Return the chosen model's name; a visitor must not name a folder of this machine."""
+        name = chosen.get("model") or AUTOMATIC
+        if name == AUTOMATIC:
+            return AUTOMATIC
+        if name not in (offered := self.offered()):
+            raise OptionError(f"There is no model “{name}” on this machine. Choose one of the list.")
+        return offered[name].name
 
 
 def find_file(chosen: Mapping[str, Any]) -> Path:
@@ -92,32 +111,13 @@ def read_options(chosen: Mapping[str, Any]) -> Options:
     return Options(**{name: value for name, value in chosen.items() if name in names})
 
 
-@contextmanager
-def plainly() -> Iterator[None]:
-    """Turn what goes wrong into one sentence for the visitor; what nobody foresaw goes to the log under a number."""
-    try:
-        yield
-    except EmoscopeError as error:
-        raise _shown(str(error)) from None
-    except Exception:  # the door to the visitor: nothing may leave as a trace
-        number = secrets.token_hex(3)
-        log.exception("unforeseen error %s", number)
-        raise _shown(f"Something went wrong inside Emoscope. The log has the details under number {number}.") from None
-
-
-def _shown(sentence: str) -> gr.Error:
-    # Gradio shows the message as HTML, and it may hold the name of a file.
-    message = html.escape(sentence, quote=False)
-    return gr.Error(message, title="That did not work", duration=12, print_exception=False)
-
-
-def _listener(tell: gr.Progress, visit: Visit) -> Progress:
-    """Return a progress function that shows the step, and ends the work when the visitor has moved on."""
+def until_moved_on(tell: Progress, visit: Visit) -> Progress:
+    """Return a progress function that also ends the work when the visitor has moved on."""
     mine = visit.turn
 
     def listen(what: str, done: float) -> None:
         if visit.turn != mine:
             raise Cancelled("The analysis was stopped.")
-        tell(done, desc=what)
+        tell(what, done)
 
     return listen

@@ -15,9 +15,13 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
+from starlette.middleware import Middleware
 
 from emoscope.errors import OptionError
+from emoscope.live import Live, longest
 from emoscope.settings import Settings
+from emoscope.studio.desk import Desk
+from emoscope.studio.rolling.routes import add_routes
 from emoscope.studio.walls import Walls
 
 if TYPE_CHECKING:
@@ -29,12 +33,12 @@ WAITING_VISITORS = 32  # analyses that may queue; the next visitor is told that 
 SECONDS_TO_FINISH = 5  # what a running answer gets when the server is asked to stop
 
 
-def build(analyzer: "Analyzer", settings: Settings) -> "gr.Blocks":
+def build(desk: Desk) -> "gr.Blocks":
     """Return the studio's page."""
     _import_gradio()
     from emoscope.studio import page
 
-    return page.build(analyzer, settings)
+    return page.build(desk)
 
 
 def create_app(analyzer: "Analyzer", settings: Settings) -> FastAPI:
@@ -45,17 +49,20 @@ def create_app(analyzer: "Analyzer", settings: Settings) -> FastAPI:
         "GRADIO_ANALYTICS_ENABLED": "False",
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
-    demo = build(analyzer, settings)
+    live = Live(analyzer.listen, limit=longest(settings))
+    demo = build(Desk(analyzer, settings, live))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         analyzer.start()
         yield
+        live.close()
         analyzer.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
     app = FastAPI(title="Emoscope", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     _add_health(app, analyzer)  # before the mount: Gradio at "/" answers everything that comes after it
+    add_routes(app, live)
     app = _mount(app, demo, settings)
     app.add_middleware(Walls)
     return app
@@ -92,9 +99,11 @@ def _add_health(app: FastAPI, analyzer: "Analyzer") -> None:
 
     @app.get("/ready")
     async def ready() -> JSONResponse:
-        """Say whether a model can answer, and which."""
+        """Say whether a model can answer, which, and how far the download of a better one is."""
         status = analyzer.status
         found: dict[str, Any] = {"state": status.state, "sentence": status.sentence}
+        if status.news:
+            found |= {"news": status.news, "doing": status.doing, "done": status.done}
         if status.model:
             found["model"] = asdict(status.model)
         return JSONResponse(found, 200 if status.state == "ready" else 503)
@@ -106,6 +115,7 @@ def _mount(app: FastAPI, demo: "gr.Blocks", settings: Settings) -> FastAPI:
     from gradio import processing_utils
 
     from emoscope.studio.theme import HEAD, STYLE, theme
+    from emoscope.studio.words import PageInLanguage, translations
 
     processing_utils.async_ssrf_protected_download = _no_download
     demo.queue(api_open=False, max_size=WAITING_VISITORS)
@@ -123,7 +133,8 @@ def _mount(app: FastAPI, demo: "gr.Blocks", settings: Settings) -> FastAPI:
         theme=theme(),
         css=STYLE,
         head=HEAD,
-        app_kwargs={"openapi_url": None},
+        i18n=gr.I18n(**translations()),
+        app_kwargs={"openapi_url": None, "middleware": [Middleware(PageInLanguage)]},  # inside of what compresses
     )
     # Gradio checks only in apps it launched itself that an input file is one the visitor uploaded. Without this line
     # anyone could name any file of this machine as their recording.

@@ -5,8 +5,13 @@ from pathlib import Path
 import gradio as gr
 from gradio.themes.utils import colors, sizes
 
-STYLE = (Path(__file__).parent / "studio.css").read_text(encoding="utf-8")
-HEAD = '<meta name="referrer" content="no-referrer"><meta name="color-scheme" content="light dark">'
+HERE = Path(__file__).parent
+STYLE = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("studio.css", "tabs/tabs.css"))
+SCRIPT = (HERE / "page.js").read_text(encoding="utf-8")
+HEAD = (
+    '<meta name="referrer" content="no-referrer"><meta name="color-scheme" content="light dark">'
+    f"<script>{SCRIPT}</script>"
+)
 
 # Teal is the one strong hue that no emotion has.
 ACCENT = colors.Color(

@@ -2,6 +2,9 @@
 
 import io
 import json
+import sys
+import threading
+import time
 from zipfile import ZipFile
 
 import numpy as np
@@ -9,8 +12,10 @@ import pytest
 import soundfile
 
 from tests.browser.conftest import analyze, choose
+from tests.browser.studio import wait_for
 
-OURS = "#header, #controls, #verdict, #timeline, #downloads, #about"
+OURS = "#header, #tabs > .tab-wrapper, #controls, #verdict, #progress, #timeline, #downloads"
+TABS = ("speech", "live", "compare", "batch", "about")
 
 
 def download(page, name):
@@ -79,6 +84,7 @@ def test_a_wrong_file_gets_its_sentence_and_the_page_goes_on(visit, real, sounds
     page.click("#analyze")
     page.wait_for_selector(".toast-body >> text=text.wav is")
     page.wait_for_selector("#analyze:enabled")
+    assert page.locator("#progress .card").is_hidden()
     analyze(page, sounds / "speech.wav")
     assert page.locator("#verdict .title").inner_text()
 
@@ -88,6 +94,73 @@ def test_without_a_file_the_page_asks_for_one(visit, real):
     page.click("#analyze")
     page.wait_for_selector(".toast-body >> text=no recording yet")
     page.wait_for_selector("#analyze:enabled")
+
+
+def test_while_it_listens_the_page_says_so(visit, known, sounds):
+    address, _outputs, gate = known
+    page = visit(address)
+    gate.clear()
+    choose(page, sounds / "tone.wav")
+    page.click("#analyze")
+    page.wait_for_selector("#progress .what >> text=Listening")
+    assert page.locator("#analyze").inner_text() == "Analyzing …"
+    bar = page.get_by_role("progressbar", name="Progress")
+    page.wait_for_function("document.querySelector('#progress .bar').ariaValueNow === '56'")  # half of the listening
+    assert bar.bounding_box()["width"] > 100
+    assert page.locator("#progress .left").inner_text() == ""  # it stands still: nobody knows how long it will take
+    gate.set()
+    page.wait_for_selector("#verdict .answer")
+    page.wait_for_selector("#progress .card", state="hidden")
+
+
+def test_a_closed_tab_ends_its_analysis(visit, known, sounds):
+    address, outputs, gate = known
+    page = visit(address)
+    gate.clear()
+    runs = set(outputs.iterdir())
+    choose(page, sounds / "tone.wav")
+    page.click("#analyze")
+    page.wait_for_selector("#progress .what >> text=Listening")
+    page.close()
+    wait_for(lambda: not any(thread.name == "studio-work" for thread in threading.enumerate()))
+    gate.set()
+    assert set(outputs.iterdir()) == runs
+
+
+def test_an_example_is_one_click_and_named_by_its_way_of_speaking(visit, real):
+    page = visit(real[0])
+    page.check("#source input[value=microphone]", force=True)
+    assert "synthetic" in page.locator("#tryout").inner_text()
+    page.get_by_role("button", name="Slow, low and breathy").click()
+    page.wait_for_selector("#verdict .answer")
+    assert page.locator("#verdict .file").inner_text() == "soft.flac"
+    assert page.locator("#upload .filename").inner_text().strip().startswith("soft")  # it can be analysed again
+    page.wait_for_selector("#analyze:enabled")
+
+
+def test_the_model_is_chosen_among_those_on_the_machine(visit, real, sounds):
+    page = visit(real[0])
+    page.click("#more button")
+    page.locator("#model input").click()
+    offered = page.locator("#model [role=option]").all_inner_texts()
+    assert [each.strip().removeprefix("✓").strip() for each in offered][:2] == ["Automatic", "Emoscope compact"]
+    page.get_by_role("option", name="Emoscope compact").click()
+    analyze(page, sounds / "speech.wav")
+    assert json.loads(download(page, "result.json"))["options"]["model"] == "compact"
+
+
+def test_the_address_names_the_tab(visit, real):
+    page = visit(real[0])
+    page.click("#tab-about-button")
+    page.wait_for_selector("#about h2 >> text=Not a diagnosis")
+    assert page.url.endswith("#tab-about")
+    page.reload()
+    page.wait_for_selector("#tab-about-button[aria-selected=true]")
+    page.wait_for_selector("#about .models >> text=Emoscope compact")
+    assert "Article 5(1)(f)" in page.locator("#about").inner_text()
+    page.click("#tab-speech-button")
+    page.click("#header a >> text=About")
+    page.wait_for_selector("#tab-about-button[aria-selected=true]")
 
 
 def test_a_voice_is_recorded_and_analysed(visit, real):
@@ -129,13 +202,50 @@ def test_axe_finds_no_serious_violation_in_our_parts(visit, real, sounds, scheme
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
     page = visit(real[0], scheme=scheme)
     analyze(page, sounds / "speech.wav", "frame")
-    page.wait_for_function(
-        "document.getAnimations().every((one) => one.playState !== 'running')"
-    )  # colours change softly
-    found = axe.Axe().run(page, context={"include": [[part] for part in OURS.split(", ")]}).response["violations"]
-    serious = [
+    assert serious(page, axe, OURS.split(", ")) == []
+    page.click("#tab-about-button")
+    page.wait_for_selector("#about .models li")
+    assert serious(page, axe, ["#about"]) == []
+
+
+def serious(page, axe, parts):
+    """What axe finds in these parts of the page, if it is worse than moderate."""
+    still = (
+        "document.getAnimations().every((one) => one.playState !== 'running' || one.effect.target.closest('[hidden]'))"
+    )
+    page.wait_for_function(still)  # colours change softly
+    found = axe.Axe().run(page, context={"include": [[part] for part in parts]}).response["violations"]
+    return [
         (each["id"], [node["target"] for node in each["nodes"]])
         for each in found
         if each["impact"] in ("serious", "critical")
     ]
-    assert serious == []
+
+
+@pytest.mark.slow
+def test_the_cold_page_is_light_and_quick(chromium, real, capsys):
+    """Prints what a first visit costs, and every tab after it."""
+    context = chromium.browser.new_context()
+    page = context.new_page()
+    weight, requests = [], []
+    wire = context.new_cdp_session(page)
+    wire.send("Network.enable")
+    wire.on("Network.loadingFinished", lambda event: weight.append(event["encodedDataLength"]))
+    page.on("request", lambda request: requests.append(request.url))
+    begun = time.perf_counter()
+    page.goto(real[0])
+    page.wait_for_selector("#analyze:enabled")
+    usable = time.perf_counter() - begun
+    page.wait_for_timeout(2000)
+    told = [f"cold page: usable after {usable:.2f} s, {sum(weight) / 1000:.0f} kB in {len(requests)} requests"]
+    assert sum(weight) < 1_000_000
+    for name in TABS[1:]:
+        before, begun = sum(weight), time.perf_counter()
+        page.click(f"#tab-{name}-button")
+        page.wait_for_selector(f"#tab-{name} > *")
+        took = time.perf_counter() - begun
+        page.wait_for_timeout(1000)
+        told.append(f"{name}: {took:.2f} s, {(sum(weight) - before) / 1000:.0f} kB more")
+    context.close()
+    with capsys.disabled():
+        sys.stdout.write("\n" + "\n".join(told) + "\n")

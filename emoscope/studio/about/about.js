@@ -1,17 +1,29 @@
-// Lists the models on disk. `value` is {models: [{title, facts, licence, authors}]}.
-function line(model) {
+// Tells what Emoscope is and lists the models on disk. `value` is {models: [{title, facts, licence, authors, now}]}.
+const find = (selector) => element.querySelector(selector);
+const { say, fill } = window.emoscope;
+
+function make(name, className, text) {
+  const node = document.createElement(name);
+  node.className = className;
+  node.textContent = text;
+  return node;
+}
+
+function line({ title, facts, licence, authors, now }) {
   const item = document.createElement("li");
-  const title = document.createElement("strong");
-  title.textContent = model.title;
-  const authors = model.authors ? ", by " + model.authors : "";
-  item.append(title, " (" + model.facts + "). Licence: " + model.licence + authors + ".");
+  item.append(make("strong", "", title));
+  if (now) item.append(make("span", "now", say("about.now")));
+  const told = [facts, say("about.licence", { licence }), authors && say("about.authors", { authors })];
+  item.append(make("span", "small", told.filter(Boolean).join(" · ")));
   return item;
 }
 
 function show() {
-  const models = props.value?.models ?? [];
-  element.querySelector(".models").replaceChildren(...models.map(line));
+  find(".models").replaceChildren(...(props.value?.models ?? []).map(line));
 }
 
+fill(element);
+// The command stands in the middle of its sentence.
+[find(".choose span").textContent, find(".choose span:last-child").textContent] = say("about.choose").split("{command}");
 watch("value", show);
 show();

@@ -1,4 +1,5 @@
 // Lists the files of a run. `value` is {folder, files: [{name, what, size, file}], whole: the ZIP or null}.
+const { say, fill } = window.emoscope;
 const find = (selector) => element.querySelector(selector);
 
 function make(name, className, text) {
@@ -26,15 +27,16 @@ function show() {
   const run = props.value;
   find(".card").hidden = !run;
   if (!run) return;
-  find(".folder").textContent = "Saved in " + run.folder;
+  find(".folder").textContent = say("downloads.saved", { folder: run.folder });
   find(".files").replaceChildren(...run.files.map(row));
   const whole = find(".whole");
   whole.hidden = !run.whole;
   if (run.whole) {
     aim(whole, run.whole);
-    whole.textContent = "All of it as ZIP, " + run.whole.size;
+    whole.textContent = say("downloads.whole", { size: run.whole.size });
   }
 }
 
+fill(element);
 watch("value", show);
 show();

@@ -1,5 +1,8 @@
-// Shows which model can answer, and the download of a better one.
+// Shows which model can answer, the download of a better one, and the switch to the other language.
 // `value` is {state, name, detail, note, news, done, amount}; `done` is from 0 to 1, or null when nothing is downloaded.
+const { language, say, fill } = window.emoscope;
+const OTHER = { en: { name: "zh", locale: "zh-CN" }, zh: { name: "en", locale: "en" } }[language];
+const YEAR = 365 * 24 * 3600; // seconds
 const find = (selector) => element.querySelector(selector);
 
 function show() {
@@ -21,5 +24,17 @@ function show() {
   find(".news").hidden = !status.news;
 }
 
+// Lax and not Strict: a Strict cookie stays away when a link leads here, so the page would come in the wrong language.
+function turn() {
+  document.cookie = `emoscope_language=${OTHER.name}; path=/; max-age=${YEAR}; SameSite=Lax`;
+  location.reload();
+}
+
+fill(element);
+const button = find(".language");
+button.lang = OTHER.locale;
+button.title = say("header.switch");
+button.setAttribute("aria-label", button.title);
+button.addEventListener("click", turn);
 watch("value", show);
 show();

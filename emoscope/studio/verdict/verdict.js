@@ -1,4 +1,5 @@
 // Shows the verdict. `value` is what present.verdict returns; every text of it is set as text, never as markup.
+const { language, fill } = window.emoscope;
 const find = (selector) => element.querySelector(selector);
 const emotions = new Map(props.emotions.map((emotion) => [emotion.name, emotion]));
 
@@ -15,7 +16,7 @@ function bar({ name, score }) {
   const who = make("span", "who");
   const sign = make("span", "sign", emotion.emoji);
   sign.setAttribute("aria-hidden", "true");
-  who.append(sign, make("span", "", name));
+  who.append(sign, make("span", "", emotion.title[language]));
   const track = make("span", "track");
   const fill = make("span", "fill");
   fill.style.background = emotion.colour;
@@ -40,9 +41,10 @@ function show() {
   find(".bars").replaceChildren(...verdict.scores.map(bar));
   find(".warnings").replaceChildren(...verdict.warnings.map((warning) => make("li", "", warning)));
   find(".facts").textContent = verdict.facts.map((fact) => fact.replaceAll(" ", "\u00a0")).join(" · ");
-  find(".model").textContent = [verdict.model, verdict.note].filter(Boolean).join(" ");
+  find(".model").textContent = [verdict.model, verdict.note].filter(Boolean).join(language === "en" ? " " : "");
 }
 
+fill(element);
 watch("value", () => {
   show();
   if (props.value && matchMedia("(max-width: 720px)").matches) element.scrollIntoView({ behavior: "smooth" }); // it is below

@@ -1,0 +1,81 @@
+"""Two recordings beside each other: what the second has more of than the first, and how far apart they are."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from emoscope.labels import LABELS
+from emoscope.results import Report
+
+Closeness = Literal["same", "similar", "different", "far"]
+
+# Words for a Jensen-Shannon distance, each up to a limit; beside it how two emotions at 50 and 50 are as far from.
+CLOSENESS: dict[Closeness, float] = {
+    "same": 0.1,  # 61 and 39: less than one hears
+    "similar": 0.25,  # 78 and 22
+    "different": 0.5,  # 97 and 3
+    "far": math.inf,
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How two distributions over the nine emotions differ; each maps every label to a number, sum 1."""
+
+    first: dict[str, float]
+    second: dict[str, float]
+
+    def __post_init__(self) -> None:
+        for each in (self.first, self.second):
+            if set(each) != set(LABELS) or not math.isclose(sum(each.values()), 1.0, abs_tol=1e-3):
+                raise ValueError(f"a distribution needs a number for each of the nine emotions, sum 1, not {each}")
+
+    @property
+    def points(self) -> dict[str, float]:
+        """Return by how many percentage points the second has more of each emotion, -100 to 100."""
+        return {label: 100 * (self.second[label] - self.first[label]) for label in LABELS}
+
+    @property
+    def gained(self) -> str:
+        """Return the emotion that the second has most more of."""
+        return max(LABELS, key=self.points.__getitem__)
+
+    @property
+    def lost(self) -> str:
+        """Return the emotion that the first has most more of."""
+        return min(LABELS, key=self.points.__getitem__)
+
+    @property
+    def distance(self) -> float:
+        """Return the Jensen-Shannon distance: 0 when both are the same, 1 when they have no emotion in common.
+
+        The root of the Jensen-Shannon divergence in bits (Lin 1991); the root makes it a metric (Endres and Schindelin
+        2003), so distances of several pairs can be compared.
+        """
+        middle = {label: (self.first[label] + self.second[label]) / 2 for label in LABELS}
+        divergence = (_bits(self.first, middle) + _bits(self.second, middle)) / 2
+        return math.sqrt(min(max(divergence, 0.0), 1.0))
+
+    @property
+    def closeness(self) -> Closeness:
+        """Return the distance in a word."""
+        return next(word for word, limit in CLOSENESS.items() if self.distance < limit)
+
+
+def compare(first: Report, second: Report) -> dict[str, Difference | None]:
+    """Return how two recordings differ in the verdict's probabilities and in the shares of their sounding time.
+
+    The keys are those of a report's own numbers, "scores" and "shares". Shares differ by nothing, None, where one of
+    the recordings is silent from beginning to end.
+    """
+    shares = [report.speech.timeline.shares(report.options.smooth) for report in (first, second)]
+    sounding = all(any(each.values()) for each in shares)
+    return {
+        "scores": Difference(first.verdict.scores, second.verdict.scores),
+        "shares": Difference(*shares) if sounding else None,
+    }
+
+
+def _bits(one: dict[str, float], other: dict[str, float]) -> float:
+    """Return the Kullback-Leibler divergence of `one` from `other` in bits; `other` is above 0 where `one` is."""
+    return sum(one[label] * math.log2(one[label] / other[label]) for label in LABELS if one[label] > 0)

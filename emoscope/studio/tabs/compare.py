@@ -1,0 +1,255 @@
+"""The Compare tab: two recordings in; their verdicts, their difference, and two timelines that move together out."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import gradio as gr
+
+from emoscope import audio, export
+from emoscope.batch.writers import harmless
+from emoscope.compare import Difference, compare
+from emoscope.errors import Cancelled, InputError
+from emoscope.labels import LABELS
+from emoscope.results import Progress, Report
+from emoscope.settings import Options
+from emoscope.studio import present
+from emoscope.studio.desk import Desk
+from emoscope.studio.handlers import Visit, find_file, until_moved_on
+from emoscope.studio.pace import Pace
+from emoscope.studio.parts import part
+from emoscope.studio.plainly import plainly
+from emoscope.studio.shelf import Shelf
+from emoscope.studio.words import Language, label, language_of, say, translate
+from emoscope.studio.work import Work
+
+SIDES = ("a", "b")
+AT_ONCE = 4  # comparisons that may decode at the same time
+LEAST = 0.5  # points; less rounds to 0, and is not worth a sentence
+TABLE = "comparison.csv"
+COLUMNS = ("file_a", "file_b", "measure", "emotion", "a", "b", "points", "distance")
+QUIETLY: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+Heard: TypeAlias = tuple[Report, Path]  # what was heard, and the folder it was written to
+
+
+@dataclass(frozen=True)
+class Side:
+    """Where one of the two recordings comes from."""
+
+    source: gr.Radio
+    upload: gr.File
+    recording: gr.Audio
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What the page shows of two recordings."""
+
+    verdicts: tuple[present.View, ...]
+    difference: present.View
+    timelines: tuple[present.View, ...]
+
+
+def build(desk: Desk) -> None:
+    """Place the tab and connect its events."""
+    gr.Markdown(label("compare.lead"), elem_classes="lead")
+    with gr.Row(elem_classes="sides"):
+        sides = [_side(name) for name in SIDES]
+    with gr.Row(elem_classes="acts"):
+        start = gr.Button(label("compare.compare"), variant="primary", elem_id="compare", min_width=200)
+        cancel = gr.Button(label("speech.cancel"), elem_id="compare-cancel", visible=False, min_width=120)
+    progress = part("progress", elem_id="compare-progress")
+    legend = present.legend()
+    with gr.Row(elem_classes="sides"):
+        verdicts = [part("verdict", elem_id=f"verdict-{name}", emotions=legend) for name in SIDES]
+    difference = part("difference", emotions=legend)
+    timelines = [
+        part("timeline", elem_id=f"timeline-{name}", emotions=legend, group="compare", height="compact")
+        for name in SIDES
+    ]
+    visit = gr.State(Visit())
+    shown = [start, cancel, progress]
+
+    def begin(visit: Visit) -> tuple[Any, Any]:
+        visit.move_on()
+        return gr.update(interactive=False, value=label("compare.working")), gr.update(visible=True)
+
+    def rest() -> tuple[Any, Any, None]:
+        return gr.update(interactive=True, value=label("compare.compare")), gr.update(visible=False), None
+
+    def stop(visit: Visit) -> tuple[Any, Any, None]:
+        visit.move_on()
+        return rest()
+
+    def run(values: dict[Any, Any], request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        chosen = [{name: values[component] for name, component in vars(side).items()} for side in sides]
+        for news in hear(desk, chosen, values[visit], language_of(request)):
+            if isinstance(news, Compared):
+                yield None, *news.verdicts, news.difference, *news.timelines
+            else:
+                yield news, *[gr.skip()] * 5
+
+    running = start.click(begin, visit, shown[:2], **QUIETLY).then(
+        run,
+        {visit, *(component for side in sides for component in vars(side).values())},
+        [progress, *verdicts, difference, *timelines],
+        show_progress="hidden",
+        concurrency_id="compare",
+        concurrency_limit=AT_ONCE,
+        api_visibility="private",
+    )
+    for ended in (running.success, running.failure):
+        ended(rest, None, shown, **QUIETLY)
+    cancel.click(stop, visit, shown, cancels=[running], **QUIETLY)
+
+
+def _side(name: str) -> Side:
+    """Place one recording: a file, or the microphone."""
+    title = label(f"compare.side_{name}")
+    with gr.Column(elem_id=f"side-{name}", elem_classes="sheet", min_width=280):
+        source = gr.Radio(
+            [(label("speech.upload"), "upload"), (label("speech.record"), "microphone")],
+            value="upload",
+            label=title,
+            elem_id=f"source-{name}",
+            elem_classes="choice",
+        )
+        upload = gr.File(
+            file_types=list(audio.ENDINGS),
+            type="filepath",
+            show_label=False,
+            label=title,
+            elem_id=f"upload-{name}",
+            elem_classes="drop",
+            height=130,
+        )
+        recording = gr.Audio(
+            sources=["microphone"],
+            type="filepath",
+            buttons=[],
+            show_label=False,
+            label=title,
+            elem_id=f"record-{name}",
+            elem_classes="drop",
+            visible=False,
+        )
+    source.change(_show_source, source, [upload, recording], **QUIETLY)
+    return Side(source, upload, recording)
+
+
+def _show_source(source: str) -> tuple[Any, Any]:
+    return gr.update(visible=source == "upload"), gr.update(visible=source == "microphone")
+
+
+def hear(
+    desk: Desk, chosen: Sequence[Mapping[str, Any]], visit: Visit, language: Language
+) -> Iterator[present.View | Compared]:
+    """Yield how far the comparison is and, in the end, what it found; nothing more when the visitor stopped it."""
+    with plainly(language):
+        files = [_file(side, name, language) for name, side in zip(SIDES, chosen, strict=True)]
+        heard: list[Heard] = []
+        for name, file in zip(SIDES, files, strict=True):
+            work, pace = Work(partial(_hear, desk, file, visit)), Pace()
+            for moment in work:
+                pace.follow(moment)
+                what = say("compare.step", language, side=name.upper(), what=translate(moment.what, language))
+                left = None if pace.left is None else pace.left * _outstanding(files[len(heard) :])
+                yield {"what": what, "done": (len(heard) + pace.done) / len(files), "left": left}
+            try:
+                heard.append(work.result())
+            except Cancelled:
+                return
+        yield show(heard, language)
+
+
+def _file(side: Mapping[str, Any], name: str, language: Language) -> Path:
+    try:
+        return find_file(side)
+    except InputError:
+        raise InputError(say("compare.missing", language, side=name.upper())) from None
+
+
+def _hear(desk: Desk, file: Path, visit: Visit, tell: Progress) -> Heard:
+    progress = until_moved_on(tell, visit)
+    report = desk.analyzer.analyze(file, Options(), name=file.name, progress=progress)
+    progress("Writing the files", 0.0)
+    return report, export.write(report, desk.settings.outputs)
+
+
+def _outstanding(files: Sequence[Path]) -> float:
+    """Return how many times the work on the first file all of them are, going by their sizes."""
+    sizes = [max(1, file.stat().st_size) for file in files]
+    return sum(sizes) / sizes[0]
+
+
+def show(heard: Sequence[Heard], language: Language) -> Compared:
+    """Return what the page shows of the two recordings."""
+    shelf, answers = Shelf(), [present.answer(report, folder, language) for report, folder in heard]
+    first, second = (report for report, _ in heard)
+    found = compare(first, second)
+    table = shelf.put(TABLE, write_table(first, second, found).encode())
+    return Compared(
+        verdicts=tuple(_named(verdict, name) for name, (verdict, _, _) in zip(SIDES, answers, strict=True)),
+        difference={name: _show(name, each, language) for name, each in found.items()} | {"csv": table},
+        timelines=tuple(timeline for _, timeline, _ in answers),
+    )
+
+
+def _named(verdict: present.View, name: str) -> present.View:
+    return {**verdict, "file": f"{name.upper()} · {verdict['file']}"}
+
+
+def _show(measure: str, found: Difference | None, language: Language) -> present.View:
+    """Return one of the two comparisons in words and numbers, what B has more of on top."""
+    if found is None:
+        return {"sentence": say("compare.no_shares", language), "help": "", "rows": None}
+    points = found.points
+    return {
+        "sentence": sentence(found, language),
+        "help": say(f"compare.{measure}_help", language),
+        "rows": [
+            {"name": name, "first": found.first[name], "second": found.second[name], "points": points[name]}
+            for name in sorted(LABELS, key=lambda name: -points[name])
+        ],
+        "distance": found.distance,
+        "meaning": say(f"compare.{found.closeness}", language),
+    }
+
+
+def sentence(found: Difference, language: Language) -> str:
+    """Say the main difference: "B is 23 points sadder; A is 21 points angrier."."""
+    gain, loss = found.points[found.gained], -found.points[found.lost]
+    which = {(True, True): "both", (True, False): "gain", (False, True): "loss", (False, False): "none"}
+    return say(
+        f"compare.{which[gain >= LEAST, loss >= LEAST]}",
+        language,
+        gain=_points(gain, language),
+        gained=say(f"compare.more_{found.gained}", language),
+        loss=_points(loss, language),
+        lost=say(f"compare.more_{found.lost}", language),
+    )
+
+
+def _points(points: float, language: Language) -> str:
+    count = round(points)
+    return say("verdict.point" if count == 1 else "verdict.points", language, count=count)
+
+
+def write_table(first: Report, second: Report, found: Mapping[str, Difference | None]) -> str:
+    """Return the comparison as CSV, a line for each measure and emotion; no cell can become a formula."""
+    names = [harmless(report.recording.source.name) for report in (first, second)]
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow(COLUMNS)
+    for measure, each in found.items():
+        if each is not None:
+            writer.writerows(
+                [*names, measure, name, each.first[name], each.second[name], each.points[name], each.distance]
+                for name in LABELS
+            )
+    return out.getvalue()

@@ -1,0 +1,68 @@
+// The page around the picture: its words, its nodes, and what is known of the recording that it shows.
+//
+// Times are seconds on the clock of the uploaded file; the sound begins at `start` on that clock. `data` holds what was
+// fetched, `shown` what is read from it with the visitor's smoothing and classes.
+
+const { language, say } = window.emoscope;
+const find = (selector) => element.querySelector(selector);
+const sound = find(".sound");
+const plot = find(".plot");
+const emotions = props.emotions;
+
+let data = null; // {hop, start, seconds, smooth, frames, wave, waveHop, segments, evidence}
+let shown = null; // {levels, segments, points, curve}
+let active = emotions.map(() => true); // the classes that are on
+let smooth = 0; // seconds
+let shape = "area"; // or "lines"
+
+const percent = (share) => Math.round(100 * share) + "%";
+const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+const endOf = () => data.start + data.seconds;
+const classOf = (name) => emotions.findIndex((emotion) => emotion.name === name);
+const titleOf = (winner) => (winner === SILENT ? say("timeline.silence") : emotions[winner].title[language]);
+const signOf = (winner) => (winner === SILENT ? "" : emotions[winner].emoji);
+
+function clock(seconds) {
+  const hundredths = Math.max(0, Math.round(100 * seconds));
+  const minutes = Math.floor(hundredths / 6000);
+  const rest = ((hundredths - 6000 * minutes) / 100).toFixed(2).padStart(5, "0");
+  const hours = Math.floor(minutes / 60);
+  return hours ? hours + ":" + String(minutes - 60 * hours).padStart(2, "0") + ":" + rest : minutes + ":" + rest;
+}
+
+function make(name, className, text) {
+  const node = document.createElement(name);
+  node.className = className;
+  if (text !== undefined) node.textContent = text;
+  return node;
+}
+
+/** Return the sign of a class, which is no text to be read aloud. */
+function makeSign(winner) {
+  const node = make("span", "sign", signOf(winner));
+  node.setAttribute("aria-hidden", "true");
+  return node;
+}
+
+/** Return the probabilities, whether it is silent, and the class of the frame at this time. */
+function frameAt(time) {
+  const { rows, silent, count } = shown.levels[0];
+  const frame = clamp(Math.floor((time - data.start) / data.hop + 1e-6), 0, count - 1);
+  const best = silent[frame] ? SILENT : bestAt(rows, frame);
+  return { shares: rows.map((row) => (row ? row[frame] : 0)), best };
+}
+
+/** Return the place of the segment at this time in the list of segments. */
+function segmentAt(time) {
+  let [low, high] = [0, shown.segments.length];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (shown.segments[middle].start <= time + 1e-6) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+for (const node of element.querySelectorAll("[data-say]")) node.textContent = say(node.dataset.say);
+for (const node of element.querySelectorAll("[data-label]")) node.setAttribute("aria-label", say(node.dataset.label));
+for (const node of element.querySelectorAll("button[data-label]")) node.title = say(node.dataset.label);

@@ -1,0 +1,45 @@
+function (language, locale, words, gradio) {
+  // Begins every page: Gradio reads the browser's language from `navigator`, the parts' scripts use `window.emoscope`.
+  Object.defineProperty(navigator, "language", { get: () => locale });
+  Object.defineProperty(navigator, "languages", { get: () => [locale] });
+  window.gradio_config.title = document.title; // else Gradio puts its own there
+
+  // The string behind "area.key", with the values in its {places}.
+  function say(key, values = {}) {
+    if (!(key in words)) console.error("There are no words for " + key);
+    return (words[key] ?? key).replace(/\{(\w+)\}/g, (place, name) => values[name] ?? place);
+  }
+
+  // Puts the words into the static markup of a part: data-say="key" is an element's text, data-label="key" its ARIA label.
+  function fill(element) {
+    for (const node of element.querySelectorAll("[data-say]")) node.textContent = say(node.dataset.say);
+    for (const node of element.querySelectorAll("[data-label]")) node.setAttribute("aria-label", say(node.dataset.label));
+  }
+
+  // Gradio writes some ARIA labels, and the headings of its messages, in English whatever the language is; `gradio` pairs
+  // those with ours.
+  const pairs = gradio.map(([english, ours]) => [new RegExp("^" + english.replace("{label}", "(.+)") + "$"), ours]);
+  function ours(text) {
+    const pair = pairs.find(([english]) => english.test(text));
+    return pair ? text.replace(pair[0], pair[1].replace("{label}", "$1")) : text;
+  }
+  function relabel(node) {
+    const label = node.getAttribute("aria-label");
+    if (label && ours(label) !== label) node.setAttribute("aria-label", ours(label));
+    if (node.matches(".toast-title")) node.firstChild.data = ours(node.firstChild.data.trim()) + " ";
+  }
+  function watch(changes) {
+    for (const { type, target, addedNodes } of changes) {
+      if (type === "attributes") relabel(target);
+      for (const node of addedNodes) {
+        if (node.nodeType !== Node.ELEMENT_NODE) continue;
+        relabel(node);
+        node.querySelectorAll("[aria-label], .toast-title").forEach(relabel);
+      }
+    }
+  }
+  const everything = { childList: true, subtree: true, attributeFilter: ["aria-label"] };
+  if (language !== "en") new MutationObserver(watch).observe(document, everything);
+
+  window.emoscope = { language, say, fill };
+}
