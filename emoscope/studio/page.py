@@ -6,7 +6,7 @@ import gradio as gr
 
 from emoscope.studio import present
 from emoscope.studio.desk import Desk
-from emoscope.studio.parts import part
+from emoscope.studio.parts import QUIETLY, part
 from emoscope.studio.tabs import about, batch, compare, live, speech
 from emoscope.studio.words import label, language_of
 
@@ -41,6 +41,5 @@ def _follow_status(demo: gr.Blocks, header: gr.HTML, desk: Desk) -> None:
         status = present.status(desk.analyzer.status, language_of(request))
         return status, gr.Timer(LOOK_AGAIN[not status["busy"]])
 
-    quietly: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    demo.load(look, None, [header, timer], **quietly)
-    timer.tick(look, None, [header, timer], **quietly)
+    demo.load(look, None, [header, timer], **QUIETLY)
+    timer.tick(look, None, [header, timer], **QUIETLY)

@@ -6,6 +6,8 @@ from typing import Any
 import gradio as gr
 
 HERE = Path(__file__).parent
+# What an event says of itself that is over at once.
+QUIETLY: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 # The chapters of a long script, in this order, before the file that has the part's own name. Gradio makes one function
 # of them all, so they share one scope.

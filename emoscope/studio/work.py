@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Generic, TypeVar
@@ -42,7 +42,7 @@ class Work(Generic[T]):
         """
         try:
             while not self._outcome.done():
-                time.sleep(BEAT)
+                wait([self._outcome], BEAT)
                 moment = _newest(self._said)
                 if moment is not None:
                     yield moment

@@ -16,7 +16,7 @@ from emoscope.studio.batches import LISTENING, TABLE, Batch
 from emoscope.studio.desk import Desk
 from emoscope.studio.handlers import Visit, until_moved_on
 from emoscope.studio.pace import Pace
-from emoscope.studio.parts import part
+from emoscope.studio.parts import QUIETLY, part
 from emoscope.studio.plainly import plainly
 from emoscope.studio.shelf import Shelf
 from emoscope.studio.words import Language, label, language_of, length_in, say, translate
@@ -26,7 +26,6 @@ AT_ONCE = 8  # batches on their way; the analyzer lets one at a time listen, a f
 MOST = 200  # files; with more, a page is no place to look at them
 NOTHING: present.View = {"emotion": None, "confidence": None, "seconds": None, "length": "", "note": ""}
 SHOW_REPORT = "() => document.querySelector('#batch-verdict').scrollIntoView({behavior: 'smooth', block: 'nearest'})"
-QUIETLY: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass

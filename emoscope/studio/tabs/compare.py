@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import gradio as gr
 
-from emoscope import audio, export
+from emoscope import export
 from emoscope.batch.writers import harmless
 from emoscope.compare import Difference, compare
 from emoscope.errors import Cancelled, InputError
@@ -21,9 +21,10 @@ from emoscope.studio import present
 from emoscope.studio.desk import Desk
 from emoscope.studio.handlers import Visit, find_file, until_moved_on
 from emoscope.studio.pace import Pace
-from emoscope.studio.parts import part
+from emoscope.studio.parts import QUIETLY, part
 from emoscope.studio.plainly import plainly
 from emoscope.studio.shelf import Shelf
+from emoscope.studio.tabs.recording import Origin, place_origin
 from emoscope.studio.words import Language, label, language_of, say, translate
 from emoscope.studio.work import Work
 
@@ -32,18 +33,8 @@ AT_ONCE = 4  # comparisons that may decode at the same time
 LEAST = 0.5  # points; less rounds to 0, and is not worth a sentence
 TABLE = "comparison.csv"
 COLUMNS = ("file_a", "file_b", "measure", "emotion", "a", "b", "points", "distance")
-QUIETLY: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 Heard: TypeAlias = tuple[Report, Path]  # what was heard, and the folder it was written to
-
-
-@dataclass(frozen=True)
-class Side:
-    """Where one of the two recordings comes from."""
-
-    source: gr.Radio
-    upload: gr.File
-    recording: gr.Audio
 
 
 @dataclass(frozen=True)
@@ -108,42 +99,10 @@ def build(desk: Desk) -> None:
     cancel.click(stop, visit, shown, cancels=[running], **QUIETLY)
 
 
-def _side(name: str) -> Side:
-    """Place one recording: a file, or the microphone."""
-    title = label(f"compare.side_{name}")
+def _side(name: str) -> Origin:
+    """Place one recording."""
     with gr.Column(elem_id=f"side-{name}", elem_classes="sheet", min_width=280):
-        source = gr.Radio(
-            [(label("speech.upload"), "upload"), (label("speech.record"), "microphone")],
-            value="upload",
-            label=title,
-            elem_id=f"source-{name}",
-            elem_classes="choice",
-        )
-        upload = gr.File(
-            file_types=list(audio.ENDINGS),
-            type="filepath",
-            show_label=False,
-            label=title,
-            elem_id=f"upload-{name}",
-            elem_classes="drop",
-            height=130,
-        )
-        recording = gr.Audio(
-            sources=["microphone"],
-            type="filepath",
-            buttons=[],
-            show_label=False,
-            label=title,
-            elem_id=f"record-{name}",
-            elem_classes="drop",
-            visible=False,
-        )
-    source.change(_show_source, source, [upload, recording], **QUIETLY)
-    return Side(source, upload, recording)
-
-
-def _show_source(source: str) -> tuple[Any, Any]:
-    return gr.update(visible=source == "upload"), gr.update(visible=source == "microphone")
+        return place_origin(label(f"compare.side_{name}"), name=name, height=130, titled=True)
 
 
 def hear(

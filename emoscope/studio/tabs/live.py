@@ -16,9 +16,9 @@ from emoscope.studio import present
 from emoscope.studio.desk import Desk
 from emoscope.studio.handlers import Answered
 from emoscope.studio.pace import Pace
-from emoscope.studio.parts import part
+from emoscope.studio.parts import QUIETLY, part
 from emoscope.studio.plainly import plainly
-from emoscope.studio.tabs.speech import AT_ONCE, QUIETLY
+from emoscope.studio.tabs.speech import AT_ONCE
 from emoscope.studio.words import Language, language_of
 from emoscope.studio.work import Work
 

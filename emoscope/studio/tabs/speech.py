@@ -6,19 +6,18 @@ from typing import Any
 
 import gradio as gr
 
-from emoscope import audio
 from emoscope.settings import LONGEST_SMOOTHING, PRECISIONS, Options
 from emoscope.studio import present
 from emoscope.studio.desk import Desk
 from emoscope.studio.examples import EXAMPLES, Example
 from emoscope.studio.handlers import AUTOMATIC, Answered, Handlers, Visit
-from emoscope.studio.parts import part
+from emoscope.studio.parts import QUIETLY, part
 from emoscope.studio.shelf import Shelf
+from emoscope.studio.tabs.recording import place_origin
 from emoscope.studio.words import label, language_of
 
 AT_ONCE = 4  # analyses that may decode at the same time; the analyzer lets one at a time listen
 DEFAULTS = Options()
-QUIETLY: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -81,28 +80,7 @@ def build(desk: Desk) -> None:
 
 def _controls(handlers: Handlers) -> tuple[Controls, tuple[tuple[Example, gr.Button], ...]]:
     """Place the left column: the recording, examples, the granularity, and more options."""
-    sources = [(label("speech.upload"), "upload"), (label("speech.record"), "microphone")]
-    source = gr.Radio(
-        sources, value="upload", show_label=False, container=False, elem_id="source", label=label("speech.source")
-    )
-    upload = gr.File(
-        file_types=list(audio.ENDINGS),
-        type="filepath",
-        show_label=False,
-        label=label("speech.recording"),
-        elem_id="upload",
-        height=170,
-    )
-    recording = gr.Audio(
-        sources=["microphone"],
-        type="filepath",
-        buttons=[],
-        show_label=False,
-        label=label("speech.recording"),
-        elem_id="record",
-        visible=False,
-    )
-    source.change(_show_source, source, [upload, recording], **QUIETLY)
+    origin = place_origin(label("speech.recording"))
     examples = _examples()
     granularity = gr.Radio(
         [(label("speech.utterance"), "utterance"), (label("speech.frame"), "frame")],
@@ -110,13 +88,12 @@ def _controls(handlers: Handlers) -> tuple[Controls, tuple[tuple[Example, gr.But
         label=label("speech.granularity"),
         info=label("speech.granularity_help"),
         elem_id="granularity",
+        elem_classes="choice",
     )
     with gr.Accordion(label("speech.more"), open=False, elem_id="more"):
         controls = Controls(
-            source,
-            upload,
-            recording,
-            granularity,
+            **vars(origin),
+            granularity=granularity,
             model=_models(handlers),
             precision=_precisions(),
             smooth=gr.Slider(
@@ -186,10 +163,6 @@ def _option(name: str) -> gr.Checkbox:
         elem_id=name,
         container=False,
     )
-
-
-def _show_source(source: str) -> tuple[Any, Any]:
-    return gr.update(visible=source == "upload"), gr.update(visible=source == "microphone")
 
 
 def _connect(controls: Controls, results: Results, buttons: Buttons, handlers: Handlers) -> None:

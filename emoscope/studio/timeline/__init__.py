@@ -3,7 +3,7 @@
 import json
 import logging
 from pathlib import Path
-from threading import Thread
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from emoscope.timeline import HOP, HOP_SECONDS, NAMES, RATE, Floats, Timeline
 log = logging.getLogger(__name__)
 
 DECISIVE = 100  # frames, 2 s: about a phrase
+FIRST_DRAW = 1.0  # seconds that the page gets to draw before the sound is compressed: both want the processor
 LONG = 120.0  # seconds; what is shorter is played from its WAV, at most 4 MB
 FINE, COARSE = 16, 80  # samples per column of the waveform: 1 ms, and 5 ms where that would be megabytes
 MANY = 600 * RATE  # samples from which on the columns are coarse
@@ -113,7 +114,9 @@ def _evidence(report: Report, shelf: Shelf) -> dict[str, Any]:
 def _compressed(wave: Waveform, shelf: Shelf) -> dict[str, Any]:
     """Return where the compressed copy is, or will be in a moment; an hour takes about ten seconds."""
     reference = shelf.put("sound.m4a", b"")
-    Thread(target=_compress, args=(wave, Path(reference["path"])), daemon=True).start()
+    later = Timer(FIRST_DRAW, _compress, (wave, Path(reference["path"])))
+    later.daemon = True
+    later.start()
     return reference
 
 
