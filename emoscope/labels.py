@@ -1,5 +1,6 @@
 """The nine emotions of Emotion2Vec+, in its order, and how other names map onto them."""
 
+import re
 from dataclasses import dataclass
 
 
@@ -52,3 +53,46 @@ def parse_token(token: str) -> int | None:
         if index is not None:
             return index
     return None
+
+
+# What other models and corpora call the emotions. English names follow the groups that GoEmotions' authors published
+# (Demszky et al. 2020, Ekman's six); a verdict such as “negative” or “2 stars” says how good, not which emotion.
+FOREIGN = {
+    "angry": "anger annoyance disapproval annoyed rage fury mad frustration irritation 愤怒 憤怒 生氣 发怒 恼怒 怒",
+    "disgusted": "disgust hate hatred contempt dislike 厌恶 厭惡 恶心 噁心 讨厌 討厭 反感 恶",
+    "fearful": "fear nervousness anxiety worry worried afraid scared terror 恐惧 恐懼 害怕 担忧 擔憂 焦虑 惧",
+    "happy": (
+        "joy happiness amusement approval excitement gratitude love optimism relief pride admiration desire caring "
+        "enthusiasm enjoyment like joyful fun trust positive pos "
+        "快乐 快樂 高兴 高興 开心 開心 喜悦 喜悅 喜欢 喜歡 喜爱 喜 幸福 感动 积极 積極 正面 关切 關切 好"
+    ),
+    "neutral": "none calm boredom neu 中性 中立 平静 平靜 平淡 无情绪 無情緒 无",
+    "other": "others 其它 其他 其他情绪",
+    "sad": (
+        "sadness grief disappointment embarrassment remorse guilt shame depression lonely pessimism negative neg "
+        "悲伤 悲傷 伤心 傷心 难过 難過 哀伤 低落 失望 哀 消极 消極 负面 負面 差"
+    ),
+    "surprised": (
+        "surprise realization confusion curiosity wonder amazement 惊讶 驚訝 惊奇 驚奇 吃惊 吃驚 惊喜 惊 疑问 疑問"
+    ),
+}
+_FOREIGN = {other: INDEX[name] for name, others in FOREIGN.items() for other in others.split()}
+_STARS = {1: "sad", 2: "sad", 3: "neutral", 4: "happy", 5: "happy"}
+_STAR = re.compile(r"(?:([1-5]) ?stars?|stars? ?([1-5])|([1-5]) ?星|([一二三四五])星)$")
+_TONE = re.compile(r"(?:语调|語調|语气|語氣|情绪|情緒)$")
+
+
+def parse_foreign(label: str) -> int | None:
+    """Return the class that a label of somebody else's text classifier means, or None for one that means none of ours.
+
+    Case, spaces around it, and the word for “tone” after a Chinese label do not count; stars and signs are understood.
+    """
+    known = parse_token(label)
+    if known is not None:
+        return known
+    name = label.strip().lower().replace("_", " ")
+    star = _STAR.match(name)
+    if star:
+        digit = next(group for group in star.groups() if group)
+        return INDEX[_STARS[int(digit) if digit.isascii() else "一二三四五".index(digit) + 1]]
+    return next((_FOREIGN[each] for each in (name, _TONE.sub("", name)) if each in _FOREIGN), None)

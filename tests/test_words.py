@@ -36,6 +36,8 @@ SWITCH = {"header.other", "header.switch"}  # speak the other language
 # What no visitor of the studio meets.
 ELSEWHERE = {
     "cli/": "the terminal speaks English",
+    "labels.py": "names of emotions, for which the page has words of its own",
+    "text/": "no tab of the page reads texts",
     "plots.py": "pictures are files, the same whoever fetches them",
     "models/removal.py": "only the command line removes models",
     "speech/graph.py": "only the command line exports",

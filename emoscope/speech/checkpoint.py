@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from emoscope.certificate import CERTIFICATE, Certificate
-from emoscope.errors import ModelError, OptionError
+from emoscope.device import find_device
+from emoscope.errors import ModelError
 from emoscope.labels import COUNT, LABELS, parse_token
 from emoscope.results import ModelInfo
 from emoscope.speech.architecture import Architecture
@@ -67,7 +68,7 @@ def load(
     calculate so.
     """
     config, tokens = _config(folder), _tokens(folder)
-    columns, place = _columns(tokens), _device(device)
+    columns, place = _columns(tokens), find_device(device)
     file = weights or find_weights(folder)
     fingerprint = sha256(file)
     witness = None if weights else _witness(folder, file, fingerprint)
@@ -186,17 +187,6 @@ def _columns(tokens: list[str]) -> tuple[int | None, ...]:
             "tokens.txt names none of the nine emotions; one line for each output is needed, such as 生气/angry."
         )
     return tuple(columns)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):  # PyTorch without CUDA asserts
-        raise OptionError(f"The device “{name}” is not there. Set EMOSCOPE_DEVICE to auto, cpu or cuda.") from None
-    return device
 
 
 def _network(config: Mapping[str, Any], classes: int) -> Emotion2vec | CompactSpeech:

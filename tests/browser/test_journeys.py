@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.browser.conftest import analyze, choose
+from tests.browser.conftest import analyze, choose, start
 from tests.browser.studio import wait_for
 
 OURS = "#header, #tabs > .tab-wrapper, #controls, #verdict, #progress, #timeline, #downloads"
@@ -100,9 +100,7 @@ def test_while_it_listens_the_page_says_so(visit, known, sounds):
     address, _outputs, gate = known
     page = visit(address)
     gate.clear()
-    choose(page, sounds / "tone.wav")
-    page.click("#analyze")
-    page.wait_for_selector("#progress .what >> text=Listening")
+    start(page, sounds / "tone.wav")
     assert page.locator("#analyze").inner_text() == "Analyzing …"
     bar = page.get_by_role("progressbar", name="Progress")
     page.wait_for_function("document.querySelector('#progress .bar').ariaValueNow === '56'")  # half of the listening
@@ -118,9 +116,7 @@ def test_a_closed_tab_ends_its_analysis(visit, known, sounds):
     page = visit(address)
     gate.clear()
     runs = set(outputs.iterdir())
-    choose(page, sounds / "tone.wav")
-    page.click("#analyze")
-    page.wait_for_selector("#progress .what >> text=Listening")
+    start(page, sounds / "tone.wav")
     page.close()
     wait_for(lambda: not any(thread.name == "studio-work" for thread in threading.enumerate()))
     gate.set()

@@ -9,7 +9,7 @@ from emoscope.audio.playback import write_m4a
 from emoscope.labels import LABELS
 from emoscope.results import Waveform, quiet
 from emoscope.timeline import Timeline, _merge_short, _runs, shares, turning_points
-from tests.browser.conftest import ROOT, Visits, analyze, choose
+from tests.browser.conftest import ROOT, Visits, analyze, choose, start
 from tests.fakes import HalfAndHalf
 
 SURE = "87%"  # softmax of one logit of 4 among eight of 0: 54.6 / 62.6
@@ -505,9 +505,7 @@ def test_cancel_stops_the_analysis_and_leaves_nothing(visit, known, sounds):
     page = visit(address)
     gate.clear()
     runs = set(outputs.iterdir())
-    choose(page, sounds / "tone.wav")
-    page.click("#analyze")
-    page.wait_for_selector("#progress .what >> text=Listening")
+    start(page, sounds / "tone.wav")
     page.click("#cancel")
     page.wait_for_selector("#analyze:enabled")
     assert page.locator("#analyze").inner_text() == "Analyze"

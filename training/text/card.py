@@ -1,0 +1,97 @@
+# ruff: noqa: E501
+"""The model card, written from the figures, so that none of them is copied by hand."""
+
+from typing import Any
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *rows])
+
+
+def figure(value: float) -> str:
+    """.623 rather than 0.6234."""
+    return f"{value:.3f}".removeprefix("0")
+
+
+def yardstick_table(metrics: dict[str, Any]) -> str:
+    """The parts that a simpler model was measured on, too."""
+    rows = [
+        [part, *(figure(one[key]) for key in ("accuracy", "f1")), *map(figure, one["yardstick"]),
+         "yes" if one["beaten"] else "no"]
+        for part, one in metrics["yardstick"].items()
+    ]  # fmt: skip
+    return table(["test texts", "accuracy", "macro-F1", "yardstick accuracy", "yardstick macro-F1", "beaten"], rows)
+
+
+def scores_table(metrics: dict[str, Any], kind: str) -> str:
+    """Every dataset, or every language."""
+    rows = [
+        [
+            part.removeprefix(f"{kind} "),
+            str(one["texts"]),
+            *(figure(one[key]) for key in ("accuracy", "f1", "majority")),
+        ]
+        for part, one in metrics["scores"].items()
+        if part.startswith(f"{kind} ")
+    ]
+    return table([kind, "texts", "accuracy", "macro-F1", "majority"], rows)
+
+
+def data_table(metrics: dict[str, Any]) -> str:
+    """What it learned from."""
+    rows = [[name, metrics["tiers_of"][name], metrics["licences"][name]] for name in metrics["datasets"]]
+    return table(["dataset", "tier", "licence"], rows)
+
+
+def card(metrics: dict[str, Any], megabytes: float, licence: str) -> str:
+    """MODEL_CARD.md."""
+    m, all_texts, config = metrics, metrics["scores"]["all"], metrics["config"]
+    steps = ", ".join(f"{stage['name']} {stage['steps']}" for stage in config["stages"])
+    why = "since several datasets are non-commercial" if m["tiers"] == "all" else "as the datasets' licences allow"
+    millions, sure = m["parameters"] / 1e6, m["calibration_error"]
+    return f"""# Compact text emotion model
+
+A small transformer ({millions:.1f} M parameters, {megabytes:.1f} MB in float16) that reads emotion in short
+texts of {m["languages"]} languages and varieties, English and Chinese first. It ships so that Emoscope works at once and without a
+network connection. **It is a demonstration model, below any fine-tuned BERT.**
+
+An ordinary transformers folder (`ModernBertForSequenceClassification`, byte-level BPE): `AutoModelForSequenceClassification`
+opens it. It was never near a pre-trained model: everything it knows is from the texts below.
+
+## Intended use and limits
+- For trying out the program, for teaching, for a first look at a text. Not for judging people: no diagnosis, no hiring, no
+  policing. Emotion recognition at work and in schools is restricted by law in places.
+- Most of the texts are social media, film subtitles and written dialogue. It reads words, not situations: irony, quotations
+  and what a dialogue was about before are lost on it. Upper and lower case are the same to it.
+- `disgusted` is rare, and often hidden in `angry`. `other` has many meanings in the data. `unknown` it never says.
+- For most languages beside English and Chinese there are few texts, and some have projected or machine-translated labels.
+
+## Results
+On the official test splits; the yardstick is TF-IDF with logistic regression, one untuned model for each line. Seven
+classes (rows called `other` do not count). A dataset is judged among the classes that its annotators had.
+
+{yardstick_table(m)}
+
+All test texts: accuracy {figure(all_texts["accuracy"])}, macro-F1 {figure(all_texts["f1"])}; always the most
+frequent class: {figure(all_texts["majority"])}. Offsets of the classes and a temperature of {m["temperature"]:.2f}, both fitted on the
+development texts, are part of the weights; expected calibration error on the test texts: {sure:.3f}.
+
+{scores_table(m, "language")}
+
+{scores_table(m, "dataset")}
+
+## Data
+{m["texts"]} training texts; tiers of licences: {m["tiers"]}. **The weights are {licence}**, {why}. Attribution: the authors of the datasets.
+
+{data_table(m)}
+
+## Training
+    python -m training.text --data ../shared/data/text --tiers {m["tiers"]} --out models/compact-text
+
+Three stages ({steps} steps of about {config["tokens"]} tokens): words alone, whose mean decides; then attention, with a
+part of the words hidden and guessed from the others (a masked language model) beside the emotions; then emotions alone.
+Class masks per dataset; several labels share the target; datasets and classes are drawn by a power of their size, English
+and Chinese twice as often; a quarter of the texts is read as a speech recogniser writes them. All figures are in
+`metrics.json`.
+"""
