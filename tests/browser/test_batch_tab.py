@@ -15,6 +15,8 @@ from emoscope.studio import batches
 from tests.browser.studio import serving, settings_for, wait_for
 from tests.test_tabs import Held, tone
 
+pytestmark = pytest.mark.slow  # tests/test_tabs.py has the same handlers, without a browser
+
 RATE = 16_000
 NAMES = ("one.wav", "text.wav", "=two.wav", "long.wav")
 
@@ -176,7 +178,7 @@ def test_without_files_the_tab_asks_for_some(page):
     page.wait_for_selector("#batch:enabled")
 
 
-@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_it_all_and_axe_finds_nothing_serious(visit, studio, clips, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
     page = visit(studio[0], size=(390, 844), scheme=scheme)

@@ -9,6 +9,8 @@ import pytest
 from emoscope.labels import LABELS
 from tests.browser.conftest import Visits
 
+pytestmark = pytest.mark.slow  # tests/test_tabs.py has the same handlers, without a browser
+
 TAKES = ("tone.wav", "late.wav")  # 4 s of sound; 3 s of silence and 4 s of sound
 
 
@@ -164,7 +166,7 @@ def test_a_comparison_is_cancelled(visit, known, sounds):
     assert set(outputs.glob("outputs_*")) == before
 
 
-@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_it_all_and_axe_finds_nothing_serious(visit, known, sounds, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
     page = visit(known[0], size=(390, 844), scheme=scheme)
