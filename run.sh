@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # ./run.sh             set up and open the studio on http://localhost:7860
-# ./run.sh test        set up, with the test tools, and run the whole test suite (arguments go to pytest)
+# ./run.sh test        set up, with the test tools, and run the tests (arguments go to pytest)
 # ./run.sh COMMAND ... set up and run the command line: ./run.sh analyze clip.mp3
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
