@@ -6,12 +6,12 @@ import sys
 
 from emoscope.analyzer import Analyzer
 from emoscope.errors import EmoscopeError
+from emoscope.server import serve
 from emoscope.settings import Settings
-from emoscope.studio import serve
 
 
 def main() -> int:
-    """Serve the studio until the process is asked to stop."""
+    """Serve studio and REST until the process is asked to stop."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         settings = Settings.from_environment(os.environ)

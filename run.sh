@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # ./run.sh             set up and open the studio on http://localhost:7860
 # ./run.sh test        set up, with the test tools, and run the tests (arguments go to pytest)
+# ./run.sh setup       set up, and nothing else
 # ./run.sh COMMAND ... set up and run the command line: ./run.sh analyze clip.mp3
+# TORCH_INDEX          where pip takes PyTorch from; https://download.pytorch.org/whl/cpu has it without CUDA
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 venv="${EMOSCOPE_VENV:-$root/.venv}"
@@ -23,16 +25,19 @@ hash_of() { cat "$@" | (sha256sum 2>/dev/null || shasum -a 256); }
 install() {
   local stamp="$venv/.installed-$1" files=("$root/requirements.txt" "$root/constraints.txt")
   local app; app=$(hash_of "${files[@]}")
-  [ "$1" = test ] && files+=("$root"/requirements-{test,ray,onnx}.txt)
+  [ "$1" = test ] && files+=("$root"/requirements-{test,ray,onnx,mcp}.txt)
   local hash; hash=$(hash_of "${files[@]}")
   [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$hash" ] && return
   [ -x "$venv/bin/python" ] || "$(find_python)" -m venv "$venv" ||
     fail "the virtual environment could not be made in $venv. On Debian and Ubuntu install python3-venv."
   echo "Installing what Emoscope needs into $venv (some minutes, once) ..." >&2
+  local pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$root/constraints.txt")
+  local advice="its message is above. Check the network, then run ./run.sh again."
+  [ -z "${TORCH_INDEX:-}" ] || "${pip[@]}" --no-deps --index-url "$TORCH_INDEX" torch >&2 ||
+    fail "pip could not install PyTorch from $TORCH_INDEX; $advice"
   local arguments=(-r "$root/requirements.txt")
-  [ "$1" = test ] && for extra in test ray onnx; do arguments+=(-r "$root/requirements-$extra.txt"); done
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$root/constraints.txt" "${arguments[@]}" >&2 ||
-    fail "pip could not install the packages; its message is above. Check the network, then run ./run.sh again."
+  [ "$1" = test ] && for extra in test ray onnx mcp; do arguments+=(-r "$root/requirements-$extra.txt"); done
+  "${pip[@]}" "${arguments[@]}" >&2 || fail "pip could not install the packages; $advice"
   echo "$app" > "$venv/.installed-app"  # whoever has the test tools has the rest, too
   echo "$hash" > "$stamp"
 }
@@ -44,6 +49,8 @@ case "$command" in
     install test
     cd "$root"
     exec "$venv/bin/python" -m pytest "$@" ;;
+  setup)
+    install app ;;
   "")
     install app
     cd "$root"

@@ -19,7 +19,7 @@ _HOMES = {
     "LABELS": "labels",
     "Options": "settings",
     "Recording": "results",
-    "Report": "results",
+    "Report": "report",
     "Segment": "timeline",
     "Settings": "settings",
     "SpeechResult": "results",

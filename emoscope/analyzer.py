@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from emoscope import audio, models
-from emoscope.errors import Cancelled, EmoscopeError
-from emoscope.results import ModelInfo, Progress, Recording, Report, SpeechResult, Waveform, quiet
+from emoscope import audio, models, multimodal
+from emoscope.errors import Cancelled, EmoscopeError, InputError, ModelError, OptionError
+from emoscope.readers import Readers, noted, turn
+from emoscope.report import Heard, Read, Report
+from emoscope.results import ModelInfo, Progress, Recording, SpeechResult, Waveform, quiet
 from emoscope.settings import Options, Settings
 from emoscope.timeline import Flags, Timeline, frame_centres
+from emoscope.transcript import Transcript
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +49,10 @@ CERTIFYING = (
 CERTIFIED = "{title} was compared with FunASR's own network: its slim weights answer from the next analysis on."
 REFUSED = "{title} was compared with FunASR's own network and differs: FunASR's answers from the next analysis on."
 ALL_SILENT = "The recording is silent from beginning to end, so the verdict means nothing."
+UNHEARD = "The verdict is that of the words alone, because the recording could not be heard: {reason}"
+UNREAD = "The verdict is that of the voice alone, because there were no words to read: {reason}"
+NO_WORDS = "nobody was found to be speaking in the recording."
+FAILED_SIDE = (InputError, ModelError)  # what one side may fail with while the other still answers
 
 
 @dataclass(frozen=True)
@@ -70,9 +77,14 @@ class Analyzer:
         load: "Load | None" = None,
         fetch: "Fetch | None" = None,
         certify: "Certify | None" = None,
+        readers: Readers | None = None,
     ) -> None:
-        """`load` opens a model folder, `fetch` gets the large model, `certify` compares one; a test brings its own."""
+        """`load` opens a model folder, `fetch` gets the large model, `certify` compares one, `readers` read words.
+
+        A test brings its own.
+        """
         self.settings = settings
+        self.readers = readers or Readers(settings)
         self._given = load
         self._fetch = fetch or self._download
         self._certify = certify or self._compare
@@ -100,25 +112,51 @@ class Analyzer:
         if self._background is not None:
             self._background.join(PATIENCE)
 
-    def analyze(self, file: Path, options: Options, *, name: str | None = None, progress: Progress = quiet) -> Report:
-        """Decode a file and hear its emotion; `name` is what the person calls the file.
+    def analyze(
+        self,
+        file: Path,
+        options: Options,
+        *,
+        transcript: Transcript | None = None,
+        name: str | None = None,
+        progress: Progress = quiet,
+    ) -> Report:
+        """Decode a file and hear its emotion; with a transcript, or with `options.transcribe`, read its words too.
 
-        `progress` is told every step, and stops the work by raising `Cancelled`. Raises EmoscopeError with a sentence
-        for the person.
+        `name` is what the person calls the file. Where only one of voice and words can be had, the report is about that
+        one and says why. `progress` is told every step, and stops the work by raising `Cancelled`. Raises EmoscopeError
+        with a sentence for the person.
         """
-        seconds: dict[str, float] = {}
-        with _timed("decode", seconds):
-            recording = decode(file, self.settings, options, name=name, progress=progress)
-        with _timed("model", seconds):
-            model = self._model(options.model, progress, precision=options.precision)
-        self._wait_for_turn(progress)
+        options, seconds = self._settled(options), dict[str, float]()
         try:
-            with _timed("speech", seconds):
-                keep = options.embedding and options.granularity == "frame"
-                heard = model.listen(recording.wave, features=keep, progress=progress)
-        finally:
-            self._listening.release()
-        return _report(recording, heard, model.info, options, seconds)
+            heard = self._hear(file, options, name, seconds, progress)
+        except FAILED_SIDE as error:
+            if transcript is None or isinstance(error, OptionError):
+                raise
+            read = self._read(transcript, options, seconds, progress)
+            return self._report(None, read, options, seconds, UNHEARD.format(reason=error))
+        try:
+            read_too = self._read_along(heard.recording, transcript, options, seconds, progress)
+        except FAILED_SIDE as error:
+            if isinstance(error, OptionError):
+                raise
+            return self._report(heard, None, options, seconds, UNREAD.format(reason=error))
+        return self._report(heard, read_too, options, seconds)
+
+    def read(self, text: Transcript | str, options: Options, *, progress: Progress = quiet) -> Report:
+        """Read the emotion of a text, of its sentences and of its words; else as `analyze`."""
+        options, seconds = self._settled(options), dict[str, float]()
+        transcript = Transcript.typed(text) if isinstance(text, str) else text
+        return self._report(None, self._read(transcript, options, seconds, progress), options, seconds)
+
+    def read_many(self, texts: Sequence[str], options: Options, *, progress: Progress = quiet) -> list[Report]:
+        """Read many texts in batches, without weighing single words; a report's seconds are its share by length."""
+        options, seconds = self._settled(options), dict[str, float]()
+        self.readers.text_model(options.text_model, progress)
+        with _timed("text", seconds):
+            found = self.readers.read_many([Transcript.typed(text) for text in texts], options, progress=progress)
+        pace = seconds["text"] / max(sum(map(len, texts)), 1)
+        return [self._report(None, read, options, {"text": pace * len(read.text.text)}) for read in found]
 
     def analyze_many(
         self, recordings: Sequence[Recording], options: Options, *, progress: Progress = quiet
@@ -128,22 +166,19 @@ class Analyzer:
         Each report is what `analyze` gives for that recording alone; its seconds are its share by length. `progress` is
         as in `analyze`, but several clips together are one step. Raises EmoscopeError when one of them cannot be heard.
         """
-        seconds: dict[str, float] = {}
+        options, seconds = self._settled(options), dict[str, float]()
         model = self._model(options.model, progress, precision=options.precision)
         waves = [recording.wave for recording in recordings]
-        keep = options.embedding and options.granularity == "frame"
-        self._wait_for_turn(progress)
-        try:
-            with _timed("speech", seconds):
-                if keep or len(waves) == 1:  # `listen_many` keeps no features of frames, and tells no progress
-                    heard = [model.listen(wave, features=keep, progress=progress) for wave in waves]
-                else:
-                    heard = model.listen_many(waves)
-        finally:
-            self._listening.release()
+        with turn(self._listening, progress), _timed("speech", seconds):
+            if _keeps_features(options) or len(waves) == 1:  # `listen_many` keeps none of frames, and tells no progress
+                heard = [model.listen(wave, features=_keeps_features(options), progress=progress) for wave in waves]
+            else:
+                heard = model.listen_many(waves)
         pace = seconds["speech"] / max(sum(wave.seconds for wave in waves), 1e-9)
         return [
-            _report(recording, speech, model.info, options, {"speech": pace * recording.wave.seconds})
+            self._report(
+                _heard(recording, speech, model.info), None, options, {"speech": pace * recording.wave.seconds}
+            )
             for recording, speech in zip(recordings, heard, strict=True)
         ]
 
@@ -159,6 +194,61 @@ class Analyzer:
         """Load a model, if it is not loaded, and return which one it is."""
         return self._model(name, precision=precision).info
 
+    def _settled(self, options: Options) -> Options:
+        """Return the options with what they leave to the settings, so that a report says what was done.
+
+        Raises OptionError for an unknown fusion, before anything is heard.
+        """
+        weight = self.settings.text_weight if options.text_weight is None else options.text_weight
+        fusion = self.settings.fusion if options.fusion == "auto" else options.fusion
+        self.readers.check_fusion(fusion)
+        return replace(options, fusion=fusion, text_weight=weight)
+
+    def _hear(
+        self, file: Path, options: Options, name: str | None, seconds: dict[str, float], progress: Progress
+    ) -> Heard:
+        with _timed("decode", seconds):
+            recording = decode(file, self.settings, options, name=name, progress=progress)
+        with _timed("model", seconds):
+            model = self._model(options.model, progress, precision=options.precision)
+        with turn(self._listening, progress), _timed("speech", seconds):
+            speech = model.listen(recording.wave, features=_keeps_features(options), progress=progress)
+        return _heard(recording, speech, model.info)
+
+    def _read_along(
+        self,
+        recording: Recording,
+        transcript: Transcript | None,
+        options: Options,
+        seconds: dict[str, float],
+        progress: Progress,
+    ) -> Read | None:
+        """Read the words of a recording, those that are given or those that can be heard in it."""
+        if transcript is None:
+            if not options.transcribe:
+                return None
+            with _timed("transcribe", seconds):
+                transcript = self.readers.write_down(recording, progress)
+            if not transcript.text.strip():
+                raise InputError(NO_WORDS)
+        return self._read(transcript, options, seconds, progress)
+
+    def _read(self, transcript: Transcript, options: Options, seconds: dict[str, float], progress: Progress) -> Read:
+        with _timed("text model", seconds):
+            self.readers.text_model(options.text_model, progress)
+        with _timed("text", seconds):
+            return self.readers.read(transcript, options, progress=progress)
+
+    def _report(
+        self, heard: Heard | None, read: Read | None, options: Options, seconds: dict[str, float], *notes: str
+    ) -> Report:
+        together = None
+        if heard and read:
+            head = self.readers.head(options.fusion, heard.model, read.model)
+            together = multimodal.together(heard, read, options, head)
+        found = Report(secrets.token_hex(8), datetime.now(UTC).astimezone(), options, seconds, heard, read, together)
+        return replace(found, warnings=tuple(dict.fromkeys((*notes, *_warnings(found)))))
+
     def _model(self, name: str, progress: Progress = quiet, *, precision: str = "auto") -> "SpeechModel":
         """Return the model, loading it at the first call; other callers wait."""
         choice = self._choose(self.settings.speech_model if name == "auto" else name)
@@ -171,7 +261,7 @@ class Analyzer:
 
     def _open(self, choice: models.Choice, precision: str) -> "SpeechModel":
         model = self._given(choice.folder) if self._given else self._checkpoint(choice.folder, precision)
-        return replace(model, info=_noted(model.info, choice.note))
+        return noted(model, choice.note)
 
     def _choose(self, name: str) -> models.Choice:
         if name == "auto" and self._meanwhile is not None:
@@ -275,16 +365,6 @@ class Analyzer:
 
         return models.certify(name, self.settings.models, convert, progress, again=False).certified
 
-    def _wait_for_turn(self, progress: Progress) -> None:
-        """Take the lock, but let the person cancel while waiting."""
-        while not self._listening.acquire(timeout=0.2):
-            progress("Waiting for an analysis before this one", 0.0)
-
-
-def _noted(info: ModelInfo, note: str) -> ModelInfo:
-    """Add why a model was taken to what it says of itself."""
-    return replace(info, note=" ".join(filter(None, (note, info.note))))
-
 
 def decode(
     file: Path, settings: Settings, options: Options, *, name: str | None = None, progress: Progress = quiet
@@ -302,20 +382,12 @@ def decode(
     )
 
 
-def _report(
-    recording: Recording, heard: SpeechResult, model: ModelInfo, options: Options, seconds: dict[str, float]
-) -> Report:
-    speech = replace(heard, timeline=_on_clock(heard, recording))
-    return Report(
-        id=secrets.token_hex(8),
-        made_at=datetime.now(UTC).astimezone(),
-        recording=recording,
-        speech=speech,
-        model=model,
-        options=options,
-        seconds=seconds,
-        warnings=_warnings(recording, speech, model),
-    )
+def _keeps_features(options: Options) -> bool:
+    return options.embedding and options.granularity == "frame"
+
+
+def _heard(recording: Recording, speech: SpeechResult, model: ModelInfo) -> Heard:
+    return Heard(recording, replace(speech, timeline=_on_clock(speech, recording)), model)
 
 
 @contextmanager
@@ -344,9 +416,18 @@ def silent_frames(frames: int, silences: Iterable[tuple[float, float]]) -> Flags
     return silent
 
 
-def _warnings(recording: Recording, speech: SpeechResult, model: ModelInfo) -> tuple[str, ...]:
-    notes = [*recording.quality.warnings]
-    if speech.timeline.silent.all():
-        notes.append(ALL_SILENT)
-    notes += filter(None, (model.note, speech.note))
-    return tuple(notes)
+def _warnings(report: Report) -> "Iterator[str]":
+    """Yield everything that a person should know, sentence by sentence."""
+    notes: list[str] = []
+    if report.heard:
+        notes += report.recording.quality.warnings
+        if report.silent:
+            notes.append(ALL_SILENT)
+        notes += [report.heard.model.note, report.speech.note]
+    if report.read:
+        notes += [report.read.transcript.note, report.read.model.note]
+        if report.read.text.note not in report.read.model.note:  # a model that is explained by both
+            notes.append(report.read.text.note)
+    if report.together:
+        notes.append(report.together.fused.note)
+    return filter(None, notes)

@@ -4,8 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
+from emoscope import fusion
 from emoscope.labels import LABELS
-from emoscope.results import Report
+from emoscope.report import Report
 
 Closeness = Literal["same", "similar", "different", "far"]
 
@@ -47,19 +50,19 @@ class Difference:
 
     @property
     def distance(self) -> float:
-        """Return the Jensen-Shannon distance: 0 when both are the same, 1 when they have no emotion in common.
-
-        The root of the Jensen-Shannon divergence in bits (Lin 1991); the root makes it a metric (Endres and Schindelin
-        2003), so distances of several pairs can be compared.
-        """
-        middle = {label: (self.first[label] + self.second[label]) / 2 for label in LABELS}
-        divergence = (_bits(self.first, middle) + _bits(self.second, middle)) / 2
-        return math.sqrt(min(max(divergence, 0.0), 1.0))
+        """Return the Jensen-Shannon distance: 0 when both are the same, 1 when they have no emotion in common."""
+        first, second = (np.array([each[label] for label in LABELS]) for each in (self.first, self.second))
+        return fusion.distance(first, second)
 
     @property
     def closeness(self) -> Closeness:
         """Return the distance in a word."""
-        return next(word for word, limit in CLOSENESS.items() if self.distance < limit)
+        return closeness(self.distance)
+
+
+def closeness(distance: float) -> Closeness:
+    """Return a Jensen-Shannon distance in a word."""
+    return next(word for word, limit in CLOSENESS.items() if distance < limit)
 
 
 def compare(first: Report, second: Report) -> dict[str, Difference | None]:
@@ -74,8 +77,3 @@ def compare(first: Report, second: Report) -> dict[str, Difference | None]:
         "scores": Difference(first.verdict.scores, second.verdict.scores),
         "shares": Difference(*shares) if sounding else None,
     }
-
-
-def _bits(one: dict[str, float], other: dict[str, float]) -> float:
-    """Return the Kullback-Leibler divergence of `one` from `other` in bits; `other` is above 0 where `one` is."""
-    return sum(one[label] * math.log2(one[label] / other[label]) for label in LABELS if one[label] > 0)

@@ -7,6 +7,7 @@ EmoscopeError
 │   └── OptionError         an option or setting has no meaning
 ├── ModelError          a model is missing, broken or does not fit
 ├── StorageError        results cannot be written or read back
+├── BusyError           too many are waiting already; it says when to ask again
 └── Cancelled           the person stopped the analysis; raised by a progress function, between windows
 """
 
@@ -37,6 +38,15 @@ class ModelError(EmoscopeError):
 
 class StorageError(EmoscopeError):
     """Results cannot be written or read back."""
+
+
+class BusyError(EmoscopeError):
+    """Too many analyses are waiting already."""
+
+    def __init__(self, sentence: str, *, seconds: int) -> None:
+        """`seconds` is after how long it is worth asking again."""
+        super().__init__(sentence)
+        self.seconds = seconds
 
 
 class Cancelled(EmoscopeError):  # noqa: N818 — it is no error, but travels like one

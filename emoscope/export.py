@@ -1,9 +1,10 @@
 """A report written as files: JSON, sound, arrays, tables, drawings, and what annotation programs read."""
 
+import csv
 import errno
+import html
 import json
 import re
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,11 +16,11 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import numpy as np
 
-from emoscope import plots
+from emoscope import claims, plots
+from emoscope.cells import harmless
 from emoscope.errors import StorageError
 from emoscope.labels import COUNT, LABELS, emotion
-from emoscope.results import Report
-from emoscope.settings import Options
+from emoscope.report import Passage, Read, Report
 from emoscope.timeline import NAMES, SILENCE, SILENT, Floats, Segment
 
 SOUND = "processed_audio.wav"
@@ -33,12 +34,14 @@ class Reading:
     """A report, and what every writer would otherwise compute again."""
 
     report: Report
-    probabilities: Floats  # (T, 9), smoothed as the person chose
+    probabilities: Floats  # (T, 9), smoothed as the person chose; T is 0 without a recording
     segments: tuple[Segment, ...]
 
     @classmethod
     def of(cls, report: Report) -> "Reading":
         """Read what the writers need off a report."""
+        if report.heard is None:
+            return cls(report, np.zeros((0, COUNT), np.float32), ())
         timeline, smooth = report.speech.timeline, report.options.smooth
         return cls(report, timeline.probabilities(smooth), timeline.segments(smooth))
 
@@ -64,7 +67,7 @@ def write(report: Report, outputs: Path) -> Path:
     with explained(outputs), hidden(outputs, name) as folder:
         reading = Reading.of(report)
         for file, writer in WRITERS.items():
-            if writer.wanted(report.options):
+            if writer.wanted(report):
                 writer.write(reading, folder / file)
         return publish(folder, _pack(folder), outputs / name)
 
@@ -93,12 +96,12 @@ def _sentence(outputs: Path, error: OSError) -> str:
 def hidden(outputs: Path, name: str) -> Iterator[Path]:
     """Make a folder that nobody looks into, and leave nothing of it if it is still there in the end."""
     outputs.mkdir(parents=True, exist_ok=True)
-    folder = outputs / f".{name}_{secrets.token_hex(6)}"
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    folder = outputs / claims.hidden_name(name)
+    with claims.new_folder(folder):
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def publish(folder: Path, archive: Path, wish: Path) -> Path:
@@ -161,12 +164,68 @@ def write_sound(reading: Reading, file: Path) -> None:
 def write_embedding(reading: Reading, file: Path) -> None:
     """Write the features of every frame, (T, D), or their mean, (D,), for utterance granularity."""
     speech = reading.report.speech
-    if not _frames(reading.report.options):
+    if not _frames(reading.report):
         np.save(file, speech.embedding)
     elif speech.features is not None:
         np.save(file, speech.features)
     else:
         raise ValueError("the features of the frames were asked for, but not kept")
+
+
+def write_text_embedding(reading: Reading, file: Path) -> None:
+    """Write what the text model made of the text, (D,)."""
+    np.save(file, _read(reading).text.embedding)
+
+
+def write_sentences(reading: Reading, file: Path) -> None:
+    """Write a line for every sentence: when it was said, how it reads, how it sounds, and both together.
+
+    A text that a spreadsheet would calculate has a quote before it.
+    """
+    report, read = reading.report, _read(reading)
+    passages = report.together.passages if report.together else (None,) * len(read.text.sentences)
+    with file.open("w", encoding="utf-8", errors="backslashreplace", newline="") as out:
+        table = csv.writer(out, lineterminator="\n")
+        table.writerow(["start", "end", "text", "emotion", *LABELS, "sounds", "together", "distance"])
+        for sentence, passage in zip(read.text.sentences, passages, strict=True):
+            time = read.transcript.when(sentence.start, sentence.end)
+            said = plots.one_line(read.text.text[sentence.start : sentence.end])
+            table.writerow(
+                [
+                    *([f"{second:.3f}" for second in time] if time else ("", "")),
+                    harmless(said),
+                    sentence.emotion,
+                    *(f"{score:.6f}" for score in sentence.scores.tolist()),
+                    *(_passage_cells(passage) if passage else ("", "", "")),
+                ]
+            )
+
+
+def _passage_cells(passage: Passage) -> tuple[str, str, str]:
+    sounds = "" if passage.spoken is None else LABELS[int(passage.spoken.argmax())]
+    distance = "" if passage.distance is None else f"{passage.distance:.6f}"
+    return sounds, LABELS[int(passage.fused.argmax())], distance
+
+
+def write_transcript(reading: Reading, file: Path) -> None:
+    """Write what was said as subtitles, each with the emotion that its words have."""
+    from webvtt import Caption, WebVTT
+
+    read = _read(reading)
+    captions = []
+    for sentence in read.text.sentences:
+        time = read.transcript.when(sentence.start, sentence.end)
+        if time and time[1] - time[0] >= 0.001:
+            said = plots.one_line(read.text.text[sentence.start : sentence.end])
+            said = html.escape(said, quote=False)  # tags and arrows mean something in a subtitle
+            captions.append(Caption(_stamp(time[0]), _stamp(time[1]), f"{emotion(sentence.emotion).emoji} {said}"))
+    WebVTT(captions=captions).save(str(file))
+
+
+def _read(reading: Reading) -> Read:
+    if reading.report.read is None:
+        raise ValueError("there are no words in this report")
+    return reading.report.read
 
 
 def write_csv(reading: Reading, file: Path) -> None:
@@ -294,16 +353,32 @@ def write_rttm(reading: Reading, file: Path) -> None:
     file.write_text("".join(lines), "utf-8")
 
 
-def _always(_options: Options) -> bool:
+def _always(_report: Report) -> bool:
     return True
 
 
-def _frames(options: Options) -> bool:
-    return options.granularity == "frame"
+def _heard(report: Report) -> bool:
+    return report.heard is not None
 
 
-def _embedding(options: Options) -> bool:
-    return options.embedding
+def _frames(report: Report) -> bool:
+    return report.heard is not None and report.options.granularity == "frame"
+
+
+def _embedding(report: Report) -> bool:
+    return report.heard is not None and report.options.embedding
+
+
+def _words(report: Report) -> bool:
+    return report.read is not None
+
+
+def _timed(report: Report) -> bool:
+    return report.read is not None and report.read.transcript.timed
+
+
+def _text_embedding(report: Report) -> bool:
+    return report.read is not None and report.options.embedding
 
 
 class Writer(NamedTuple):
@@ -311,14 +386,17 @@ class Writer(NamedTuple):
 
     what: str  # for a person
     write: Callable[[Reading, Path], None]
-    wanted: Callable[[Options], bool] = _frames
+    wanted: Callable[[Report], bool] = _frames
 
 
 # Every file of a run by its name, in the order in which a person is shown them.
 WRITERS: dict[str, Writer] = {
     "result.json": Writer("The verdict and everything measured", write_json, _always),
-    SOUND: Writer("The sound that was heard: 16 kHz, mono", write_sound, _always),
+    SOUND: Writer("The sound that was heard: 16 kHz, mono", write_sound, _heard),
+    "sentences.csv": Writer("How each sentence reads and sounds, a table", write_sentences, _words),
+    "transcript.vtt": Writer("What was said as subtitles, WebVTT", write_transcript, _timed),
     "embedding.npy": Writer("The model's features, for NumPy", write_embedding, _embedding),
+    "text_embedding.npy": Writer("The text model's features, for NumPy", write_text_embedding, _text_embedding),
     "timeline.csv": Writer("Nine probabilities every 20 ms, a table", write_csv),
     "timeline.png": Writer("The timeline as a picture", write_plot),
     "timeline.svg": Writer("The timeline as a drawing that scales", write_plot),

@@ -1,4 +1,4 @@
-"""A report drawn with matplotlib: the sound above, what was heard below, on one time axis."""
+"""A report drawn with matplotlib: the sound above, what was heard and said below, on one time axis."""
 
 import re
 import threading
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscope.labels import EMOTIONS, emotion
-from emoscope.results import Report, Verdict
+from emoscope.labels import EMOTIONS, LABELS, emotion
+from emoscope.report import Passage, Report
+from emoscope.results import Verdict
 from emoscope.timeline import MIN_SEGMENT, SILENCE, Floats, Segment
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ FALLBACKS = (  # for names of files in other scripts, where the machine has one 
     "Microsoft YaHei", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback", "Arial Unicode MS",
     "Noto Sans Arabic", "Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Thai", "Noto Emoji",
 )  # fmt: skip
+LETTER = 0.078  # inches of a letter on a sentence; wide ones count twice
+LEAST_TEXT = 6  # letters that are worth writing
 LONG = 120.0  # seconds; from here on the axis counts minutes
 TITLE_WIDTH = 92  # characters of the file's name; wide ones count twice
 UNSEEN = ("Cc", "Cs", "Cn", "Co")  # Unicode's controls, halves of characters, unassigned and private ones
@@ -60,13 +63,21 @@ def figure(report: Report) -> "Figure":
     duration = max(report.recording.quality.duration, timeline.end)
     smooth = max(report.options.smooth, duration / MOMENTS if duration > LONG else 0.0)
     segments = timeline.segments(smooth, max(MIN_SEGMENT, duration / MOMENTS))
-    sound, strip, stack = (_axes(drawing, *place, duration) for place in ((0.70, 0.135), (0.635, 0.05), (0.115, 0.505)))
+    sentences = _timed(report)
+    lower = 0.445 if sentences else 0.505  # of the height: what is left for the emotions
+    sound, strip, stack = (_axes(drawing, *place, duration) for place in ((0.70, 0.135), (0.635, 0.05), (0.115, lower)))
     _draw_title(drawing, report)
     _draw_sound(sound, report)
     _draw_strip(strip, segments, duration)
     _draw_stack(stack, report, smooth)
     _draw_silences(stack, segments)
     _draw_clock(stack, duration, smooth)
+    if sentences:
+        said = _axes(drawing, 0.575, 0.05, duration)
+        _draw_sentences(said, sentences, duration)
+        for axes, what in ((strip, "voice"), (said, "words")):
+            axes.set_yticks([0.47], [what], color=QUIET, fontsize=9, **PLAIN)
+            axes.tick_params(axis="y", length=0, pad=6)
     _draw_legend(drawing, report)
     return drawing
 
@@ -84,6 +95,7 @@ def _axes(drawing: "Figure", bottom: float, height: float, duration: float) -> "
 def _draw_title(drawing: "Figure", report: Report) -> None:
     verdict = report.verdict
     big, small = ("Silence", "there is nothing to hear") if report.silent else _words(verdict)
+    small += _sides(report)
     colour = FAINT if report.silent else emotion(verdict.emotion).colour
     drawing.add_artist(_box(LEFT, 0.885, 0.006, 0.08, colour, transform=drawing.transFigure))
     title = drawing.text(LEFT + 0.017, 0.946, big, fontsize=19, weight="bold", color=INK, va="center", **PLAIN)
@@ -99,9 +111,22 @@ def _draw_title(drawing: "Figure", report: Report) -> None:
 
 
 def _facts(report: Report, columns: int) -> str:
-    name, model = _short(one_line(report.recording.source.name), columns), one_line(report.model.name)
+    name = _short(one_line(report.recording.source.name), columns)
+    model = " + ".join(one_line(model.name) for model in report.models)
     return LEFT_TO_RIGHT + " · ".join(
         filter(None, (name, _length(report.recording.quality.duration), _short(model, columns // 2)))
+    )
+
+
+def _sides(report: Report) -> str:
+    """Return what voice and words say on their own, where the verdict is made of both."""
+    if report.read is None or report.heard is None:
+        return ""
+    sides = (("voice", report.heard.speech.scores), ("words", report.read.text.scores))
+    return "; " + ", ".join(
+        f"{what} {LABELS[int(scores.argmax())]} {scores.max():.0%}"
+        for what, scores in sides
+        if what == "words" or not report.heard.silent
     )
 
 
@@ -114,7 +139,8 @@ def _draw_sound(axes: "Axes", report: Report) -> None:
     low, high = _envelope(report.recording.wave.samples)
     start, seconds = report.recording.offset, report.recording.wave.seconds
     middles = start + seconds * (np.arange(len(low)) + 0.5) / len(low)
-    peak = 1.0 if report.silent else max(float(high.max()), -float(low.min()), 1e-3)  # silence is not blown up
+    silent = report.speech.timeline.silent.all()
+    peak = 1.0 if silent else max(float(high.max()), -float(low.min()), 1e-3)  # silence is not blown up
     axes.set_ylim(-peak, peak)
     axes.fill_between(middles, low, high, color=QUIET, linewidth=0.4)
 
@@ -145,6 +171,31 @@ def _draw_strip(axes: "Axes", segments: tuple[Segment, ...], duration: float) ->
             ink = QUIET if silence else _ink_on(colour)
             middle = (segment.start + segment.end) / 2
             axes.text(middle, 0.47, segment.label, fontsize=8.5, color=ink, ha="center", va="center", **PLAIN)
+
+
+def _timed(report: Report) -> list[tuple[Passage, str]]:
+    """Return the sentences whose times are known, each with what it says."""
+    if report.together is None or report.read is None:
+        return []
+    text = report.read.text.text
+    return [(each, one_line(text[each.start : each.end])) for each in report.together.passages if each.time]
+
+
+def _draw_sentences(axes: "Axes", sentences: list[tuple[Passage, str]], duration: float) -> None:
+    """Draw every sentence in the colour of its words, with as much of it as there is room for."""
+    axes.set_ylim(0, 1)
+    inch = duration / (WIDTH * (RIGHT - LEFT))  # seconds
+    for passage, text in sentences:
+        start, end = passage.time or (0.0, 0.0)
+        gap = min(0.01 * inch, (end - start) / 4)
+        colour = EMOTIONS[int(passage.written.argmax())].colour
+        axes.add_patch(_box(start, 0, end - start - gap, 1, colour))
+        columns = int(((end - start) / inch - 0.1) / LETTER)
+        if columns >= LEAST_TEXT:
+            cut = text if sum(map(_columns, text)) <= columns else f"{_first(text, columns - 1)}…"
+            shown, families = drawable(cut)
+            how = PLAIN | {"family": families, "color": _ink_on(colour), "fontsize": 8.5, "va": "center"}
+            axes.text(start + 0.05 * inch, 0.47, shown, clip_on=True, **how)
 
 
 def _draw_stack(axes: "Axes", report: Report, smooth: float) -> None:
@@ -199,7 +250,8 @@ def _draw_legend(drawing: "Figure", report: Report) -> None:
     scores = report.verdict.scores
     left, right, top, line = RIGHT + 0.022, EDGE, 0.595, 0.0535
     if not report.silent:
-        drawing.text(right, 0.66, "whole recording", fontsize=8.5, color=QUIET, va="center", ha="right", **PLAIN)
+        whole = "voice and words" if report.together else "whole recording"
+        drawing.text(right, 0.66, whole, fontsize=8.5, color=QUIET, va="center", ha="right", **PLAIN)
     for row, each in enumerate(EMOTIONS):
         y = top - row * line
         drawing.add_artist(_box(left, y - 0.014, 0.012, 0.028, each.colour, transform=drawing.transFigure))

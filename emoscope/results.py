@@ -1,16 +1,14 @@
-"""What goes in and what comes out: waveforms, recordings, and the report that every door returns."""
+"""What goes in and what comes out: waveforms and recordings, what a model heard or read, and the verdict."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.labels import INDEX, LABELS
-from emoscope.settings import Options
-from emoscope.timeline import HOP_SECONDS, RATE, WINDOW, Floats, Timeline, shares, turning_points
+from emoscope.timeline import RATE, WINDOW, Flags, Floats, Timeline
 
 # (what is being done, share done from 0 to 1); it may raise `Cancelled` to stop the work between two steps.
 Progress: TypeAlias = Callable[[str, float], None]
@@ -107,6 +105,48 @@ class SpeechResult:
         object.__setattr__(self, "scores", self.timeline.scores())
 
 
+@dataclass(frozen=True, eq=False)
+class Word:
+    """A word and what it did: `contributions` (9,) is how far each probability of its sentence falls without it."""
+
+    start: int  # characters from the beginning of the text
+    end: int
+    contributions: Floats  # positive: the word speaks for the emotion
+
+
+@dataclass(frozen=True, eq=False)
+class Sentence:
+    """A stretch of the text that was also read on its own."""
+
+    start: int  # characters from the beginning of the text
+    end: int
+    scores: Floats  # (9,), sum 1
+    words: tuple[Word, ...] = ()  # empty where words were not explained
+
+    @property
+    def emotion(self) -> str:
+        """Return the most probable emotion."""
+        return LABELS[int(self.scores.argmax())]
+
+
+@dataclass(frozen=True, eq=False)
+class TextResult:
+    """What the text model read; the spans of sentences and words are characters of `text`."""
+
+    text: str  # as it was given
+    scores: Floats  # (9,), sum 1, in the order of `labels.LABELS`; what the model cannot say is 0
+    own: dict[str, float]  # the model's own labels and what it gave them
+    sentences: tuple[Sentence, ...]
+    embedding: Floats  # (D,): the mean of the last hidden states over the text
+    says: Flags  # (9,): the emotions that the model can say at all
+    note: str = ""  # a sentence for the person
+
+    @property
+    def emotion(self) -> str:
+        """Return the most probable emotion."""
+        return LABELS[int(self.scores.argmax())]
+
+
 @dataclass(frozen=True)
 class Verdict:
     """The answer in words and numbers."""
@@ -142,70 +182,3 @@ def _certainty(confidence: float, margin: float) -> str:
     if margin >= CLEAR:
         return "clear"
     return "likely" if confidence >= LIKELY else "leaning"
-
-
-@dataclass(frozen=True, eq=False)
-class Report:
-    """Everything one analysis found, and how."""
-
-    id: str
-    made_at: datetime  # with its time zone
-    recording: Recording
-    speech: SpeechResult
-    model: ModelInfo
-    options: Options
-    seconds: dict[str, float]  # per stage: "decode", "speech"
-    warnings: tuple[str, ...] = ()  # everything that a person should know, whole sentences
-
-    @property
-    def verdict(self) -> Verdict:
-        """Return the answer."""
-        return Verdict.from_scores(self.speech.scores)
-
-    @property
-    def silent(self) -> bool:
-        """Say whether the whole recording is silence, so that the verdict means nothing."""
-        return bool(self.speech.timeline.silent.all())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as JSON types: the one schema of the command line, REST, history and `result.json`.
-
-        `emotion, confidence, scores, granularity, timestamp` are at the top level. Times are seconds on the clock of
-        the uploaded file. The frames themselves are there for frame granularity, rounded to four decimals.
-        """
-        verdict = asdict(self.verdict)
-        return {
-            "emotion": verdict.pop("emotion"),
-            "confidence": verdict.pop("confidence"),
-            "scores": verdict.pop("scores"),
-            "granularity": self.options.granularity,
-            "timestamp": self.made_at.isoformat(timespec="seconds"),
-            "id": self.id,
-            **verdict,
-            "silent": self.silent,
-            "duration": self.recording.quality.duration,
-            "source": asdict(self.recording.source),
-            "quality": {**asdict(self.recording.quality), "warnings": list(self.recording.quality.warnings)},
-            "timeline": self._timeline(),
-            "model": asdict(self.model),
-            "options": asdict(self.options),
-            "seconds": {stage: round(seconds, 4) for stage, seconds in self.seconds.items()},
-            "warnings": list(self.warnings),
-        }
-
-    def _timeline(self) -> dict[str, Any]:
-        timeline, smooth = self.speech.timeline, self.options.smooth
-        segments = timeline.segments(smooth)
-        found: dict[str, Any] = {
-            "hop": HOP_SECONDS,
-            "start": timeline.start,
-            "frames": len(timeline),
-            "segments": [asdict(segment) for segment in segments],
-            "turning_points": [asdict(point) for point in turning_points(segments)],
-            "shares": shares(segments),
-        }
-        if self.options.granularity == "frame":
-            found["labels"] = list(LABELS)
-            found["probabilities"] = timeline.probabilities(smooth).astype(np.float64).round(4).tolist()
-            found["silent"] = timeline.silent.tolist()
-        return found

@@ -1,7 +1,9 @@
 """Settings of the process, read from the environment, and the options of one analysis."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -11,6 +13,8 @@ Granularity = Literal["utterance", "frame"]
 GRANULARITIES: tuple[str, ...] = get_args(Granularity)
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")  # fp16 is for GPUs, int8 for processors
 ROOT = Path(__file__).resolve().parent.parent  # the project's own folder
+UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}  # bytes
+DATABASES = ("sqlite", "postgres", "postgresql", "postgresql+psycopg")  # what the address of a history may begin with
 MOST = 65_535  # the highest port; minutes, megabytes and threads stay below it too
 LONGEST_SMOOTHING = 10.0  # seconds; more than that is one verdict, not a timeline
 
@@ -27,6 +31,10 @@ class Options:
     normalise: bool = False  # the models normalise on their own; this is for listening
     model: str = "auto"  # as Settings.speech_model; "auto" takes what the settings say
     precision: str = "auto"  # as Settings.precision; "auto" takes what the settings say
+    text_model: str = "auto"  # as Settings.text_model; "auto" takes what the settings say
+    transcribe: bool = False  # write down what is said, where no transcript is given
+    fusion: str = "auto"  # as Settings.fusion; "auto" takes what the settings say
+    text_weight: float | None = None  # of the text beside the speech, 0 to 1; None takes what the settings say
 
     def __post_init__(self) -> None:
         if self.granularity not in GRANULARITIES:
@@ -34,12 +42,47 @@ class Options:
         if not 0 <= self.smooth <= LONGEST_SMOOTHING:
             raise OptionError(f"Smoothing goes from 0 to {LONGEST_SMOOTHING:g} seconds, not {self.smooth:g}.")
         check_precision(self.precision, "Precision")
+        if self.text_weight is not None:
+            check_weight(self.text_weight, "The weight of the text")
 
 
 def check_precision(name: str, what: str) -> None:
     """Raise OptionError unless it is one of `PRECISIONS`; `what` is what a person calls it."""
     if name not in PRECISIONS:
         raise OptionError(f"{what} is {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}, not “{name}”.")
+
+
+def check_weight(weight: float, what: str) -> None:
+    """Raise OptionError unless it is a share; `what` is what a person calls it."""
+    if not 0 <= weight <= 1:
+        raise OptionError(f"{what} goes from 0 to 1, and what is left is the speech's; it cannot be {weight:g}.")
+
+
+@dataclass(frozen=True)
+class Retention:
+    """What is kept of past analyses, and how long."""
+
+    nothing: bool = False  # no file and no row is left after the answer
+    age: timedelta | None = None  # what is older goes
+    bytes: int | None = None  # the oldest go while all files together are larger
+
+    @classmethod
+    def parse(cls, text: str) -> "Retention":
+        """Read “everything”, “nothing”, or limits such as “30d”, “10GB” or “30d,10GB”; raises OptionError."""
+        if text in ("everything", "nothing"):
+            return cls(nothing=text == "nothing")
+        limits: dict[str, timedelta | int] = {}
+        for part in text.split(","):
+            limit = re.fullmatch(r"(\d{1,5})\s*(d|MB|GB|TB)", part.strip())
+            kind = "age" if limit and limit[2] == "d" else "bytes"
+            if limit is None or int(limit[1]) == 0 or kind in limits:
+                raise OptionError(
+                    "EMOSCOPE_KEEP is “everything”, “nothing”, a number of days such as 30d, a size such as 10GB, or "
+                    f"both as 30d,10GB; it cannot be “{text}”."
+                )
+            amount = int(limit[1])
+            limits[kind] = timedelta(days=amount) if kind == "age" else amount * UNITS[limit[2]]
+        return cls(**limits)  # type: ignore[arg-type]  # each kind has its own type
 
 
 @dataclass(frozen=True)
@@ -59,9 +102,26 @@ class Settings:
     threads: int = 0  # 0: as many as the machine has
     device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1"
     precision: str = "auto"  # one of PRECISIONS; "auto" is fp32, or bf16 where the machine is much faster with it
+    fusion: str = "weighted"  # how speech and words become one answer: a method of `fusion`, or a trained head
+    text_weight: float = 0.55  # of the text beside the speech, as published for a comparable system
+    queue: int = 32  # analyses that may wait for their turn; whoever comes next is asked to come again
+    keep: str = "everything"  # as `Retention.parse` reads it
+    database_url: str = field(default="", repr=False)  # of the history; "" is a file in `outputs`; may hold a password
 
     def __post_init__(self) -> None:
         check_precision(self.precision, "EMOSCOPE_PRECISION")
+        check_weight(self.text_weight, "EMOSCOPE_TEXT_WEIGHT")
+        if self.queue < 1:
+            raise OptionError("EMOSCOPE_QUEUE is the number of analyses that may wait: 1 or more, not 0.")
+        Retention.parse(self.keep)
+        scheme, mark, _ = self.database_url.partition("://")
+        if self.database_url and (not mark or scheme not in DATABASES):
+            raise OptionError("EMOSCOPE_DATABASE_URL begins with sqlite:/// or postgresql://; this one does not.")
+
+    @property
+    def retention(self) -> Retention:
+        """Return what is kept of past analyses."""
+        return Retention.parse(self.keep)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":

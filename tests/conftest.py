@@ -11,13 +11,16 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="also run the tests that take minutes or gigabytes")
+    parser.addoption("--postgres", action="store_true", help="also run the tests that need PostgreSQL's programs")
+    parser.addoption("--container", action="store_true", help="also build the image: root, buildah, debootstrap")
 
 
 def pytest_collection_modifyitems(config, items):
-    if not config.getoption("--slow") and not config.getoption("-m"):
-        slow = [item for item in items if item.get_closest_marker("slow")]
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if item not in slow]
+    unasked = [name for name in ("slow", "postgres", "container") if not config.getoption(f"--{name}")]
+    if unasked and not config.getoption("-m"):
+        left_out = {item for item in items if any(map(item.get_closest_marker, unasked))}
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]
     items.sort(key=_cost)  # stable: files keep their own order
 
 

@@ -25,7 +25,45 @@ FILES = {  # what a repository holds; the last three are not wanted
     "logo.png": b"x" * 1000,
     "../outside.txt": b"must never be written",
 }
-IN_LFS = {"model.pt", "example/test.wav"}
+IN_LFS = {"model.pt", "example/test.wav", "pytorch_model.bin", "model.safetensors"}
+EMOTION2VEC = re.compile(r"(?:iic|emotion2vec)/emotion2vec_plus_\w+")  # the repositories that hold `FILES`
+
+KNOWN = {  # what the published text models call the emotions
+    "english": ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise"),
+    "multilingual": ("anger", "fear", "joy", "sadness"),
+    "chinese": ("none", "disgust", "happiness", "like", "fear", "sadness", "anger", "surprise"),
+}
+SENSEVOICE = {
+    "config.yaml": b"model: SenseVoiceSmall\n",
+    "configuration.json": b'{"file_path_metas": {"init_param": "model.pt"}}\n',
+    "am.mvn": b"<Nnet>\n",
+    "model.pt": random.Random(3).randbytes(100_000),
+    "chn_jpn_yue_eng_ko_spectok.bpe.model": random.Random(4).randbytes(2000),
+    "README.md": b"# SenseVoice\n",
+    "requirements.txt": b"nothing-that-is-wanted\n",
+    "demo.py": b"raise SystemExit\n",
+}
+VAD = {**SENSEVOICE, "config.yaml": b"model: FsmnVADStreaming\n", "model.pt": b"v" * 3000}
+del VAD["chn_jpn_yue_eng_ko_spectok.bpe.model"]
+TEXT = {  # as most older repositories of transformers
+    "config.json": json.dumps({"id2label": dict(enumerate(KNOWN["english"]))}).encode(),
+    "pytorch_model.bin": random.Random(5).randbytes(100_000),
+    "tf_model.h5": b"x" * 1000,
+    "training_args.bin": b"x" * 100,
+    "tokenizer.json": b"{}\n",
+    "tokenizer_config.json": b"{}\n",
+    "vocab.json": b"{ }\n",
+    "merges.txt": b"a b\n",
+    "README.md": b"# A model\n",
+}
+OTHERS = {
+    "iic/SenseVoiceSmall": SENSEVOICE,
+    "FunAudioLLM/SenseVoiceSmall": SENSEVOICE,
+    "iic/speech_fsmn_vad_zh-cn-16k-common-pytorch": VAD,
+    "funasr/fsmn-vad": VAD,
+    "j-hartmann/emotion-english-distilroberta-base": TEXT,
+    "MilaNLProc/xlm-emo-t": {**TEXT, "model.safetensors": random.Random(6).randbytes(90_000)},
+}
 
 
 class Hub(ThreadingHTTPServer):
@@ -42,6 +80,7 @@ class Hub(ThreadingHTTPServer):
         """Forget every fault and all that was asked."""
         self.files = dict(FILES)
         self.truth = dict(FILES)  # what the listing tells; change `files` to serve something else
+        self.others = dict(OTHERS)  # repositories whose listing is true
         self.asked = []  # (method, path with its query), in order
         self.sent = {}  # path -> bytes of it that left
         self.ranges = []  # the Range headers
@@ -86,29 +125,32 @@ class _Answer(BaseHTTPRequestHandler):
             time.sleep(5)
         elif hub.page:
             self._whole(200, hub.page, "text/html")
-        elif re.fullmatch(r"/api/v1/models/iic/emotion2vec_plus_\w+/repo/files", path):
-            self._listing("modelscope", self._modelscope)
-        elif re.fullmatch(r"/api/v1/models/iic/emotion2vec_plus_\w+/repo", path):
-            self._file(query["FilePath"])
-        elif re.fullmatch(r"/api/models/emotion2vec/emotion2vec_plus_\w+", path):
-            self._listing("huggingface", self._huggingface)
-        elif found := re.fullmatch(rf"/emotion2vec/emotion2vec_plus_\w+/resolve/{COMMIT}/(.+)", path):
-            self._file(found[1])
+        elif found := re.fullmatch(r"/api/v1/models/([^/]+/[^/]+)/repo/files", path):
+            self._listing("modelscope", self._modelscope, found[1])
+        elif found := re.fullmatch(r"/api/v1/models/([^/]+/[^/]+)/repo", path):
+            self._file(found[1], query["FilePath"])
+        elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)", path):
+            self._listing("huggingface", self._huggingface, found[1])
+        elif found := re.fullmatch(rf"/([^/]+/[^/]+)/resolve/{COMMIT}/(.+)", path):
+            self._file(found[1], found[2])
         elif path.startswith("/storage/"):
-            self._bytes(path.removeprefix("/storage/"))
+            owner, name, file = path.removeprefix("/storage/").split("/", 2)
+            self._bytes(f"{owner}/{name}", file)
         else:
             self._whole(404, b"{}")
 
     do_HEAD = do_CONNECT = do_GET  # noqa: N815
 
-    def _listing(self, name, make):
-        status = self.server.status.get(name, 200)
-        self._whole(status, json.dumps(make() if status == 200 else {"Message": "no", "error": "no"}).encode())
+    def _listing(self, name, make, repo):
+        hub = self.server
+        files = hub.truth if EMOTION2VEC.fullmatch(repo) else hub.others.get(repo)
+        status = 404 if files is None else hub.status.get(name, 200)
+        self._whole(status, json.dumps(make(files) if status == 200 else {"Message": "no", "error": "no"}).encode())
 
-    def _modelscope(self):
+    def _modelscope(self, truth):
         files = [
             {"Path": path, "Name": path, "Type": "blob", "Size": len(data), "Sha256": hashlib.sha256(data).hexdigest()}
-            for path, data in self.server.truth.items()
+            for path, data in truth.items()
         ]
         return {
             "Code": 200,
@@ -116,9 +158,9 @@ class _Answer(BaseHTTPRequestHandler):
             "Data": {"Files": [{"Path": "example", "Type": "tree", "Size": 0}, *files]},
         }
 
-    def _huggingface(self):
+    def _huggingface(self, truth):
         siblings = []
-        for path, data in self.server.truth.items():
+        for path, data in truth.items():
             git = hashlib.sha1(f"blob {len(data)}\0".encode() + data).hexdigest()
             sibling = {"rfilename": path, "size": len(data), "blobId": git}
             if path in IN_LFS:
@@ -126,7 +168,7 @@ class _Answer(BaseHTTPRequestHandler):
             siblings.append(sibling)
         return {"_id": "1", "id": "emotion2vec/emotion2vec_plus_large", "sha": COMMIT, "siblings": siblings}
 
-    def _file(self, path):
+    def _file(self, repo, path):
         status = self.server.status.get(path, 200)
         if status != 200:
             self.send_response(status)
@@ -137,14 +179,15 @@ class _Answer(BaseHTTPRequestHandler):
             self.wfile.write(b"{}")
         elif path in IN_LFS:  # both hubs keep large files elsewhere
             self.send_response(302)
-            self.send_header("Location", f"/storage/{path}")
+            self.send_header("Location", f"/storage/{repo}/{path}")
             self.send_header("Content-Length", "0")
             self.end_headers()
         else:
-            self._bytes(path)
+            self._bytes(repo, path)
 
-    def _bytes(self, path):
-        hub, data, start = self.server, self.server.files[path], 0
+    def _bytes(self, repo, path):
+        hub, start = self.server, 0
+        data = (hub.files if EMOTION2VEC.fullmatch(repo) else hub.others[repo])[path]
         asked = self.headers.get("Range")
         if asked:
             hub.ranges.append(asked)

@@ -5,10 +5,23 @@ from datetime import datetime, timedelta, timezone
 
 import numpy as np
 
-from emoscope.labels import INDEX
-from emoscope.results import ModelInfo, Quality, Recording, Report, Source, SpeechResult, Waveform
+from emoscope import multimodal
+from emoscope.labels import INDEX, LABELS
+from emoscope.report import Heard, Read, Report
+from emoscope.results import (
+    ModelInfo,
+    Quality,
+    Recording,
+    Sentence,
+    Source,
+    SpeechResult,
+    TextResult,
+    Waveform,
+    Word,
+)
 from emoscope.settings import Options
-from emoscope.timeline import HOP, RATE, SILENCE, WINDOW, Timeline, frame_count
+from emoscope.timeline import HOP, RATE, SILENCE, WINDOW, Timeline, frame_count, softmax
+from emoscope.transcript import FILE, TYPED, Line, Transcript
 
 SURE = 4.0  # logit of the winner; the others have 0, so its probability is 0.872
 MADE_AT = datetime(2026, 3, 1, 14, 5, 9, tzinfo=timezone(timedelta(hours=2)))
@@ -20,6 +33,8 @@ MODEL = ModelInfo(
     device="cpu",
     note="A model for tests answered.",
 )
+TEXT_MODEL = replace(MODEL, name="known-words", weights="1" * 64, note="A text model for tests answered.")
+SAYS = np.array([label != "unknown" for label in LABELS])  # what that model can say
 FRAMES = Options(granularity="frame")
 
 # What a person, or an attacker, may call a file. Each goes through every format.
@@ -70,13 +85,16 @@ def make(*plan, name="clip.wav", options=FRAMES, offset=0.0, after=0.0, noise=0.
     return Report(
         id="0123456789abcdef",
         made_at=made_at,
-        recording=Recording(wave, source, quality, offset=offset),
-        speech=SpeechResult(timeline, embedding=embedding, features=kept),
-        model=MODEL,
+        heard=Heard(Recording(wave, source, quality, offset=offset), SpeechResult(timeline, embedding, kept), MODEL),
         options=options,
         seconds={"decode": 0.0123456, "speech": 0.5},
         warnings=("The recording is a test.", MODEL.note),
     )
+
+
+def altered(report, **changed):
+    """The report with another recording, result or model of its speech."""
+    return replace(report, heard=replace(report.heard, **changed))
 
 
 def sound(samples, silent, random):
@@ -134,8 +152,73 @@ def hour(**how):
     wave = Waveform(np.resize(short.recording.wave.samples, frames * HOP + WINDOW - HOP))
     timeline = Timeline(logits, silent=silent, seconds=wave.seconds)
     quality = replace(short.recording.quality, duration=wave.seconds)
+    recording = replace(short.recording, wave=wave, quality=quality)
+    return replace(short, heard=Heard(recording, SpeechResult(timeline, short.speech.embedding), MODEL))
+
+
+MIXED = (("I am so happy for you!", "happy"), ("It is a sad day.", "sad"))  # sentences, and how they read
+LATER = ((0.2, 2.8), (3.2, 5.8))  # when they are said
+
+
+def text_report(*plan, times=(), options=None, own=None):
+    """Return the report of a text that reads as `plan` says: pairs of a sentence and its label; `MIXED` without one.
+
+    The last word of a sentence takes 0.5 from the label's probability when it is left out, other words nothing. With
+    `times`, pairs of seconds or None, each sentence is a line of subtitles; without, all are one line that was typed.
+    """
+    plan = plan or MIXED
+    joint = "\n" if times else " "
+    text = joint.join(said for said, _ in plan)
+    found, first = [], 0
+    for said, label in plan:
+        found.append(Sentence(first, first + len(said), _reads(label), tuple(_words(said, first, label))))
+        first += len(said) + 1
+    lines = [Line(said, time) for (said, _), time in zip(plan, times, strict=True)] if times else [Line(text)]
+    scores = np.mean([sentence.scores for sentence in found], axis=0, dtype=np.float32)
+    read = TextResult(
+        text, scores, own or {"JOY": 0.75, "GRIEF": 0.25}, tuple(found), np.arange(5, dtype=np.float32), SAYS
+    )
+    return Report(
+        id="fedcba9876543210",
+        made_at=MADE_AT,
+        options=options or Options(fusion="weighted", text_weight=0.55),
+        seconds={"text": 0.25},
+        read=Read(Transcript(tuple(lines), FILE if times else TYPED), read, TEXT_MODEL),
+        warnings=(TEXT_MODEL.note,),
+    )
+
+
+def _reads(label):
+    """Return (9,) scores with 0.88 for the label, and nothing for what the text model cannot say."""
+    logits = np.where(SAYS, 0.0, -np.inf).astype(np.float32)
+    logits[INDEX[label]] += SURE
+    return softmax(logits)
+
+
+def _words(said, first, label):
+    """Yield the words between spaces, on the characters of the whole text."""
+    pieces = said.split()
+    end = 0
+    for number, piece in enumerate(pieces):
+        start = said.index(piece, end)
+        end = start + len(piece)
+        contributions = np.zeros(9, np.float32)
+        contributions[INDEX[label]] = 0.5 if number == len(pieces) - 1 else 0.0
+        yield Word(first + start, first + end, contributions)
+
+
+def together_report(heard=None, said=None, *, options=None):
+    """Return the report of a recording and its words.
+
+    Without others they are: angry for three seconds and sad for three, where the words read happy and then sad.
+    """
+    heard, said = heard or half_and_half(), said or text_report(times=LATER)
+    options = options or replace(heard.options, fusion="weighted", text_weight=0.55)
     return replace(
-        short,
-        recording=replace(short.recording, wave=wave, quality=quality),
-        speech=SpeechResult(timeline, embedding=short.speech.embedding),
+        heard,
+        options=options,
+        seconds={**heard.seconds, **said.seconds},
+        read=said.read,
+        together=multimodal.together(heard.heard, said.read, options),
+        warnings=(*heard.warnings, *said.warnings),
     )

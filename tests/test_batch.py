@@ -14,9 +14,9 @@ import pandas
 import pytest
 import soundfile
 
-from emoscope import batch
+from emoscope import batch, cells
 from emoscope.analyzer import Analyzer
-from emoscope.batch import Job, Keep, decoder, writers
+from emoscope.batch import Job, Keep, decoder
 from emoscope.batch.inputs import Item
 from emoscope.errors import Cancelled, InputError, ModelError, OptionError, StorageError
 from emoscope.labels import LABELS
@@ -236,13 +236,13 @@ def test_arrays_in_text_files_are_json(hear, clips, ending):
     "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "|cmd", "＝1", "'quoted", "'=1"]
 )
 def test_no_cell_becomes_a_formula_and_nothing_is_lost(text):
-    assert writers.harmless(text).startswith("'")
-    assert writers.plain(writers.harmless(text)) == text
+    assert cells.harmless(text).startswith("'")
+    assert cells.plain(cells.harmless(text)) == text
 
 
 @pytest.mark.parametrize("text", ["", "a.wav", "folder/=1.wav", "1", "Ärger.wav"])
 def test_plain_texts_stay_as_they_are(text):
-    assert writers.harmless(text) == text == writers.plain(text)
+    assert cells.harmless(text) == text == cells.plain(text)
 
 
 def test_a_file_named_like_a_formula_is_harmless_in_csv_and_done_only_once(hear, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import html
 import json
 import os
 import subprocess
@@ -25,7 +26,7 @@ from PIL import Image
 from praatio import textgrid
 from pympi import Eaf
 
-from emoscope import export
+from emoscope import cells, export
 from emoscope.errors import StorageError
 from emoscope.labels import EMOTIONS, INDEX, LABELS
 from emoscope.settings import ROOT, Options
@@ -37,6 +38,7 @@ FRAMES = {
     "timeline.csv", "timeline.png", "timeline.svg", "segments.TextGrid", "segments.eaf", "segments.txt", "segments.vtt",
     "segments.rttm", "frames.npz",
 }  # fmt: skip
+TEXT = {"result.json", "sentences.csv"}
 PAUSE = [("happy", 0.0, 2.0), (SILENCE, 2.0, 4.0), ("happy", 4.0, 5.0), ("surprised", 5.0, 6.0)]
 
 
@@ -62,7 +64,7 @@ def _annotations(report, folder):
     """Write all but the drawings, which take longer than the rest together."""
     reading = export.Reading.of(report)
     for name, writer in export.WRITERS.items():
-        if writer.wanted(report.options) and writer.write is not export.write_plot:
+        if writer.wanted(report) and writer.write is not export.write_plot:
             writer.write(reading, folder / name)
     return folder
 
@@ -91,8 +93,34 @@ def test_a_run_holds_what_was_asked_for(options, files, tmp_path):
     assert files <= set(export.WRITERS)
 
 
+@pytest.mark.parametrize(
+    ("report", "files"),
+    [
+        (lambda: reports.text_report(), TEXT),
+        (lambda: reports.text_report(options=Options(embedding=True)), TEXT | {"text_embedding.npy"}),
+        (lambda: reports.text_report(options=Options(granularity="frame")), TEXT),
+        (lambda: reports.text_report(times=reports.LATER), TEXT | {"transcript.vtt"}),
+        (lambda: both(), ALWAYS | TEXT | {"transcript.vtt"}),
+        (lambda: both(said=reports.text_report()), ALWAYS | TEXT),
+        (lambda: both(embedding=True), ALWAYS | TEXT | {"transcript.vtt", "text_embedding.npy", "embedding.npy"}),
+    ],
+    ids=["text", "text embedding", "text frame", "subtitles", "both", "both untimed", "both embedding"],
+)
+def test_a_run_with_words_holds_what_was_asked_for(report, files, tmp_path):
+    folder = export.write(report(), tmp_path)
+    assert {file.name for file in folder.iterdir()} == files | {f"{folder.name}.zip"}
+    assert all(file.stat().st_size for file in folder.iterdir())
+
+
+def both(*, said=None, **options):
+    """Angry for three seconds, then sad, where the words say happy and then sad."""
+    chosen = Options(fusion="weighted", text_weight=0.55, **options)
+    return reports.together_report(reports.half_and_half(options=chosen), said)
+
+
 def test_every_writer_says_what_it_writes():
-    assert set(export.WRITERS) == ALWAYS | FRAMES | {"embedding.npy"}
+    words = TEXT | {"transcript.vtt", "text_embedding.npy"}
+    assert set(export.WRITERS) == ALWAYS | FRAMES | {"embedding.npy"} | words
     assert all(writer.what[0].isupper() and not writer.what.endswith(".") for writer in export.WRITERS.values())
     assert len({writer.what for writer in export.WRITERS.values()}) == len(export.WRITERS)
 
@@ -426,6 +454,96 @@ def test_webvtt_in_ffmpeg(run):
     assert cues == [(0.0, 2.0, "😊 happy 87%"), (4.0, 1.0, "😊 happy 82%"), (5.0, 1.0, "😮 surprised 82%")]
 
 
+# ---- the words
+
+
+def rows(file):
+    with file.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines, strict=True))
+
+
+def test_sentences_of_a_text(tmp_path):
+    report = reports.text_report()
+    first, second = rows(export.write(report, tmp_path) / "sentences.csv")
+    assert list(first) == ["start", "end", "text", "emotion", *LABELS, "sounds", "together", "distance"]
+    assert [each["text"] for each in (first, second)] == ["I am so happy for you!", "It is a sad day."]
+    assert [each["emotion"] for each in (first, second)] == ["happy", "sad"]
+    for row, sentence in zip((first, second), report.read.text.sentences, strict=True):
+        assert [float(row[label]) for label in LABELS] == pytest.approx(sentence.scores.tolist(), abs=1e-6)
+        assert {row[name] for name in ("start", "end", "sounds", "together", "distance")} == {""}
+
+
+def test_sentences_beside_the_sound(tmp_path):
+    report = both()
+    first, second = rows(export.write(report, tmp_path) / "sentences.csv")
+    assert (first["start"], first["end"], second["start"]) == ("0.200", "2.800", "3.200")
+    assert (first["emotion"], first["sounds"]) == ("happy", "angry")
+    assert (second["emotion"], second["sounds"], second["together"]) == ("sad", "sad", "sad")
+    expected = [passage.distance for passage in report.together.passages]
+    assert [float(first["distance"]), float(second["distance"])] == pytest.approx(expected, abs=1e-6)
+    assert float(first["distance"]) > 0.8
+
+
+def test_subtitles_of_what_was_said(tmp_path):
+    folder = export.write(both(), tmp_path)
+    found = webvtt.WebVTT.read(str(folder / "transcript.vtt"), strict=True)
+    assert [(cue.start, cue.end, cue.text) for cue in found] == [
+        ("00:00:00.200", "00:00:02.800", "😊 I am so happy for you!"),
+        ("00:00:03.200", "00:00:05.800", "😢 It is a sad day."),
+    ]
+
+
+def test_sentences_whose_time_nobody_knows_have_no_subtitle(tmp_path):
+    said = reports.text_report(("One.", "sad"), ("Two.", "happy"), ("Three.", "sad"), times=((1, 2), None, (3, 3)))
+    folder = export.write(said, tmp_path)
+    assert [cue.text for cue in webvtt.WebVTT.read(str(folder / "transcript.vtt"), strict=True)] == ["😢 One."]
+    assert [row["start"] for row in rows(folder / "sentences.csv")] == ["1.000", "", "3.000"]
+
+
+def test_the_text_models_features(tmp_path):
+    report = both(embedding=True)
+    folder = export.write(report, tmp_path)
+    found = np.load(folder / "text_embedding.npy", allow_pickle=False)
+    assert (found == report.read.text.embedding).all()
+    assert found.shape == (5,)
+    assert np.load(folder / "embedding.npy").shape == (6,)
+
+
+# What a person, or an attacker, may say; each with what is left of it in tables and subtitles.
+HOSTILE_WORDS = {
+    "formula": ('=HYPERLINK("http://example.org";"look")', '=HYPERLINK("http://example.org";"look")'),
+    "full-width formula": ("＝1+1", "＝1+1"),
+    "tags": ("<v Anna><b>Hello</b> & <script>alert(1)</script>", "<v Anna><b>Hello</b> & <script>alert(1)</script>"),
+    "arrow": ("00:00:01.000 --> 00:00:02.000 I point", "00:00:01.000 --> 00:00:02.000 I point"),
+    "entities": ("one &lt; two &amp;amp;", "one &lt; two &amp;amp;"),
+    "quotes": ('He said "no", and; left', 'He said "no", and; left'),
+    "separators": ("one\u2028two\x0bthree\x85four", "one two three four"),
+    "turning": ("\u202eabc\u2066def", "abcdef"),
+    "arabic": ("\u200fأنا سعيد", "\u200fأنا سعيد"),
+    "half": ("half \ud83d a face", "half a face"),
+    "controls": ("a\x00b\x1b[31mc", "ab[31mc"),
+    "note": ("NOTE this is said", "NOTE this is said"),
+    "chinese": ("我很高兴。", "我很高兴。"),
+}
+
+
+@pytest.mark.parametrize(("said", "shown"), HOSTILE_WORDS.values(), ids=HOSTILE_WORDS)
+def test_anything_that_is_said_in_every_format(said, shown, tmp_path):
+    report = reports.text_report((said, "happy"), ("The end.", "sad"), times=((0.5, 1.5), (2.0, 3.0)))
+    folder = export.write(report, tmp_path)
+    table = rows(folder / "sentences.csv")
+    assert [cells.plain(row["text"]) for row in table] == [shown, "The end."]
+    assert not table[0]["text"].lstrip().startswith(cells.DANGEROUS)
+    cues = webvtt.WebVTT.read(str(folder / "transcript.vtt"), strict=True)
+    assert [html.unescape(cue.raw_text) for cue in cues] == [f"😊 {shown}", "😢 The end."]
+    assert not {"<", ">"} & {letter for cue in cues for letter in cue.raw_text}
+    assert [(cue.start, cue.end) for cue in cues] == [
+        ("00:00:00.500", "00:00:01.500"), ("00:00:02.000", "00:00:03.000"),
+    ]  # fmt: skip
+    found = json.loads((folder / "result.json").read_bytes())
+    assert found["text"]["text"] == f"{said}\nThe end."
+
+
 @pytest.mark.parametrize(
     ("seconds", "stamp"),
     [(0, "00:00:00.000"), (59.9996, "00:01:00.000"), (61.5, "00:01:01.500"), (7199.98, "01:59:59.980")],
@@ -513,7 +631,7 @@ def test_no_name_is_in_tables_that_spreadsheets_open(tmp_path):
 
 def test_a_models_name_may_be_anything(tmp_path):
     report = reports.pause()
-    odd = replace(report, model=replace(report.model, name="a\n\n00:00.000 --> 00:01.000\n<b>$x$"))
+    odd = reports.altered(report, model=replace(report.model, name="a\n\n00:00.000 --> 00:01.000\n<b>$x$"))
     folder = export.write(odd, tmp_path)
     assert len(webvtt.WebVTT.read(str(folder / "segments.vtt"), strict=True)) == 3
     assert eaf(folder / "segments.eaf")[0]["emotion"] == PAUSE

@@ -27,7 +27,7 @@ from emoscope.models.hubs import HubError, Offer, RemoteFile, explain, incomplet
 from emoscope.settings import ROOT, Settings
 from tests import standins
 from tests.fakes import HalfAndHalf
-from tests.hub import FILES, WEIGHTS, Hub
+from tests.hub import FILES, SENSEVOICE, TEXT, VAD, WEIGHTS, Hub
 
 WANTED = {"config.yaml", "configuration.json", "model.pt", "tokens.txt", "example/test.wav", "README.md"}
 LARGE = models.PUBLISHED["large"]
@@ -161,6 +161,61 @@ def test_a_download_brings_what_inference_needs_and_nothing_else(hub, settings, 
     assert weights[-1][0].endswith(" of 3 MB)")
     assert [done for _, done in seen] == sorted(done for _, done in seen)
     assert all(0 <= done <= 1 for _, done in seen)
+
+
+@both
+@pytest.mark.usefixtures("quick")
+def test_the_recogniser_comes_with_the_model_that_finds_speech(hub, settings, name):
+    folder = models.fetch("sensevoice", using(settings, name))
+    found = models.resolve_transcriber(settings.models)
+    assert found == models.Transcriber(folder, settings.models / "fsmn-vad")
+    for place, offered in ((found.folder, SENSEVOICE), (found.vad, VAD)):
+        wanted = offered.keys() - {"requirements.txt", "demo.py"}
+        assert files_in(place) == wanted | {"manifest.json"}
+        assert all((place / path).read_bytes() == offered[path] for path in wanted)
+    assert models.verify("sensevoice", settings.models).licence == "FunASR Model License 1.1"
+    assert models.verify("vad", settings.models).repo in models.PUBLISHED["vad"].repos.values()
+    hub.asked.clear()
+    models.fetch("sensevoice", using(settings, name))
+    assert hub.asked == []
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_text_model_comes_from_the_one_hub_that_has_it(hub, settings):
+    folder = models.fetch("english", using(settings, "auto"))
+    assert files_in(folder) == TEXT.keys() - {"tf_model.h5", "training_args.bin"} | {"manifest.json"}
+    assert all("/api/v1/" not in path for _, path in hub.asked)
+    assert models.resolve_text("english", settings.models) == models.Choice(folder)
+    manifest = models.verify("english", settings.models)
+    assert (manifest.hub, manifest.licence, manifest.authors) == ("Hugging Face", "not stated", "Jochen Hartmann")
+    with pytest.raises(ModelError, match=r"only published at Hugging Face\. Set EMOSCOPE_HUB to auto"):
+        models.fetch("multilingual", settings)
+
+
+@pytest.mark.usefixtures("quick")
+def test_of_two_kinds_of_weights_only_numbers_are_fetched(hub, settings):
+    folder = models.fetch("multilingual", using(settings, "huggingface"))
+    assert "model.safetensors" in files_in(folder) and "pytorch_model.bin" not in files_in(folder)
+    assert "pytorch_model.bin" not in hub.sent
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [("pytorch_model.bin", r"model\.safetensors or pytorch_model\.bin"), ("config.json", r"config\.json")],
+)
+def test_a_text_repository_without_what_is_needed_is_a_sentence(hub, settings, missing, words):
+    repo = models.PUBLISHED["english"].repos["huggingface"]
+    hub.others[repo] = {path: data for path, data in TEXT.items() if path != missing}
+    with pytest.raises(ModelError, match=f"does not offer {words} with a size and a hash"):
+        models.fetch("english", using(settings, "auto"))
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_repository_that_is_gone_is_a_sentence(hub, settings):
+    del hub
+    with pytest.raises(ModelError, match="does not have touch20032003/xuyuan-trial-sentiment-bert-chinese"):
+        models.fetch("chinese", using(settings, "auto"))
 
 
 # ---- connections that break, processes that die

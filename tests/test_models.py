@@ -107,6 +107,113 @@ def test_a_folder_answers_to_its_path(tmp_path):
     assert models.resolve(str(folder), tmp_path / "models") == models.Choice(folder)
 
 
+# ---- other kinds
+
+
+def make_text(folder, weights="model.safetensors"):
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"licence": "CC0"}')
+    for name in ("tokenizer.json", weights):
+        (folder / name).write_bytes(b"x" * 10)
+    return folder
+
+
+def make_transcriber(folder, network="SenseVoiceSmall"):
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(f"model: {network}\n")
+    for name in ("configuration.json", "am.mvn", "model.pt"):
+        (folder / name).write_bytes(b"x" * 10)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["auto", "compact", "compact-text"])
+def test_the_compact_text_model_answers_and_one_s_own_comes_first(tmp_path, name):
+    assert models.resolve_text(name, tmp_path) == models.Choice(SHIPPED.with_name(models.COMPACT_TEXT))
+    own = make_text(tmp_path / models.COMPACT_TEXT)
+    assert models.resolve_text(name, tmp_path) == models.Choice(own)
+
+
+def test_text_models_answer_to_their_names_everywhere(tmp_path):
+    store = tmp_path / "store"
+    english = make_text(store / "emotion-english-distilroberta-base", "pytorch_model.bin")
+    own, elsewhere = make_text(store / "own-model"), make_text(tmp_path / "elsewhere")
+    for name, folder in {
+        "english": english,
+        "j-hartmann/emotion-english-distilroberta-base": english,
+        "somebody/own-model": own,
+        str(elsewhere): elsewhere,
+    }.items():
+        assert models.resolve_text(name, store) == models.Choice(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "chinese",
+            r"Xuyuan Sentiment BERT Chinese is not on disk\. Get it with \./run\.sh models download chinese",
+        ),
+        ("large", "no whole text model in large"),
+        ("sensevoice", "no whole text model"),
+        ("somebody/model", r"no whole text model in .*/model: .*“auto”, “english” or “multilingual” or “chinese”"),
+        ("/own-model", "no whole text model in /own-model"),
+        ("../own-model", r"no whole text model in \.\./own-model"),
+    ],
+)
+def test_a_text_model_that_is_missing_is_a_sentence(tmp_path, name, words):
+    make(tmp_path / models.LARGE)
+    make_transcriber(tmp_path / "SenseVoiceSmall")
+    make_text(tmp_path / "own-model")
+    with pytest.raises(ModelError, match=words):
+        models.resolve_text(name, tmp_path)
+
+
+def test_without_the_recogniser_a_sentence_says_what_to_do_instead(tmp_path):
+    with pytest.raises(ModelError) as raised:
+        models.resolve_transcriber(tmp_path)
+    assert str(raised.value) == (
+        "SenseVoice Small is not on disk. Get it with ./run.sh models download sensevoice, "
+        "or type, paste or load a transcript instead."
+    )
+    voice = make_transcriber(tmp_path / "SenseVoiceSmall")
+    assert models.resolve_transcriber(tmp_path) == models.Transcriber(voice, None)
+    vad = make_transcriber(tmp_path / "fsmn-vad", "FsmnVADStreaming")
+    assert models.resolve_transcriber(tmp_path) == models.Transcriber(voice, vad)
+
+
+@pytest.mark.parametrize("name", ["sensevoice", "english", "vad"])
+def test_no_other_kind_of_model_is_taken_for_speech(tmp_path, name):
+    make_transcriber(tmp_path / "SenseVoiceSmall")
+    make_text(tmp_path / "emotion-english-distilroberta-base")
+    make_transcriber(tmp_path / "fsmn-vad", "FsmnVADStreaming")
+    with pytest.raises(ModelError, match="no whole speech model"):
+        models.resolve(name, tmp_path)
+    assert models.find(name, tmp_path) == tmp_path / models.PUBLISHED[name].folder
+    assert models.verify(name, tmp_path) is None
+    assert not models.uncertified(name, tmp_path)
+    assert models.remove(name, tmp_path) == tmp_path / models.PUBLISHED[name].folder
+    with pytest.raises(ModelError, match=f"is not on disk. Get it with ./run.sh models download {name}."):
+        models.find(name, tmp_path)
+
+
+def test_folders_put_there_by_hand_are_of_their_kind(tmp_path):
+    places = [
+        make(tmp_path / "a"), make_text(tmp_path / "b"), make_transcriber(tmp_path / "c"),
+        make_transcriber(tmp_path / "d", "FsmnVADStreaming"),
+    ]  # fmt: skip
+    (tmp_path / "e").mkdir()
+    (tmp_path / "e" / "config.json").write_text("{}")
+    by_hand = [entry for entry in models.inventory(tmp_path) if entry.source == "put there by hand"]
+    assert [(entry.folder, entry.kind) for entry in by_hand] == [
+        (place, kind) for place, kind in zip(places, ("speech", "text", "transcript", "vad"), strict=True)
+    ]
+    assert by_hand[1].licence == "CC0"
+    for place in places:
+        assert models.find(str(place), tmp_path) == place
+    models.remove(str(places[1]), tmp_path)
+    assert not places[1].exists()
+
+
 # ---- inventory and verify
 
 
@@ -118,7 +225,7 @@ def test_the_inventory_tells_what_is_there_and_what_could_be(tmp_path):
     (tmp_path / "emotion2vec_plus_seed").mkdir()
     (tmp_path / "emotion2vec_plus_seed" / "config.yaml").write_text("model: Emotion2vec\n")
     entries = {entry.name: entry for entry in models.inventory(tmp_path)}
-    assert {name: entry.state for name, entry in entries.items()} == {
+    assert {name: entry.state for name, entry in entries.items() if entry.kind == "speech"} == {
         "compact": "ready", "large": "ready", "base": "partial", "seed": "damaged", str(mine): "ready",
     }  # fmt: skip
     assert entries["large"].source == "ModelScope iic/emotion2vec_plus_large master"
@@ -130,8 +237,15 @@ def test_the_inventory_tells_what_is_there_and_what_could_be(tmp_path):
 
 
 def test_an_empty_store_has_an_inventory(tmp_path):
-    states = [entry.state for entry in models.inventory(tmp_path / "nothing")]
-    assert states[1:] == ["absent"] * 3
+    entries = models.inventory(tmp_path / "nothing")
+    assert {entry.state for entry in entries if not entry.name.startswith("compact")} == {"absent"}
+    assert [entry.name for entry in entries] == [
+        "compact", "large", "base", "seed", "compact-text", "sensevoice", "vad", "english", "multilingual", "chinese",
+    ]  # fmt: skip
+    assert [(entry.licence, entry.source) for entry in entries if entry.name in ("english", "chinese")] == [
+        ("not stated", "Hugging Face j-hartmann/emotion-english-distilroberta-base"),
+        ("Apache-2.0", "Hugging Face touch20032003/xuyuan-trial-sentiment-bert-chinese"),
+    ]
 
 
 def test_verify_compares_every_byte_and_tells_how_far_it_is(tmp_path):

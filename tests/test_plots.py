@@ -29,6 +29,7 @@ KINDS = {
     "ten minutes": lambda: reports.changing(600, seed=4),
     "raw": lambda: reports.changing(6, options=Options(granularity="frame", smooth=0)),
     "utterance": lambda: reports.half_and_half(options=Options()),
+    "with words": reports.together_report,
 }
 
 
@@ -79,6 +80,41 @@ def test_the_strip_shows_the_segments():
     ]  # fmt: skip
     assert [start for _, start, _ in found] == [1.0, 3.0, 5.0, 6.0]
     assert found[-1][2] == pytest.approx(7.0, abs=0.02)
+
+
+def test_sentences_have_a_strip_of_their_own_in_the_colours_of_their_words():
+    drawing = plots.figure(reports.together_report())
+    _, voice, stack, words = drawing.axes
+    assert boxes(words) == [
+        (emotion("happy").colour, 0.2, pytest.approx(2.8, abs=0.02)),
+        (emotion("sad").colour, 3.2, pytest.approx(5.8, abs=0.02)),
+    ]
+    assert [text.get_text() for text in words.texts] == ["I am so happy for you!", "It is a sad day."]
+    assert [axes.get_yticklabels()[0].get_text() for axes in (voice, words)] == ["voice", "words"]
+    voice, words, stack = (axes.get_position() for axes in (voice, words, stack))
+    assert voice.y0 > words.y1 > words.y0 > stack.y1  # one below the other
+
+
+def test_the_title_says_both_together_and_each_alone():
+    report = reports.together_report()
+    found = texts(report)
+    assert f"{report.verdict.emotion.capitalize()} {report.verdict.confidence:.0%}" in found
+    assert any(text.endswith("; voice angry 34%, words happy 45%") for text in found)
+    assert "voice and words" in found
+    assert plots.LEFT_TO_RIGHT + "clip.wav · 6.0 s · known-answers + known-words" in found
+    silent = reports.together_report(reports.all_silent(), reports.text_report(("Over.", "sad")))
+    assert any(text.endswith("; words sad 89%") for text in texts(silent))
+
+
+def test_a_sentence_is_cut_to_its_box_and_words_without_times_have_no_strip(caplog):
+    said = reports.text_report(("$x$ “录音” " * 40, "happy"), ("No.", "sad"), times=((0.0, 3.0), (3.0, 3.2)))
+    drawing = plots.figure(reports.together_report(said=said))
+    [text] = drawing.axes[-1].texts  # the second is too short for words
+    assert text.get_text().endswith("…")
+    left, right = drawing.axes[-1].transData.transform([(0.0, 0.0), (3.0, 0.0)])[:, 0]
+    assert left < text.get_window_extent().x0 < text.get_window_extent().x1 <= right
+    assert len(plots.figure(reports.together_report(said=reports.text_report())).axes) == 3
+    assert caplog.records == []
 
 
 def test_silence_is_hatched_in_the_stack():

@@ -22,6 +22,10 @@ READ = {
     "EMOSCOPE_THREADS": ("2", "threads", 2),
     "EMOSCOPE_DEVICE": ("cuda:1", "device", "cuda:1"),
     "EMOSCOPE_PRECISION": ("bf16", "precision", "bf16"),
+    "EMOSCOPE_FUSION": ("product", "fusion", "product"),
+    "EMOSCOPE_TEXT_WEIGHT": ("0.4", "text_weight", 0.4),
+    "EMOSCOPE_KEEP": ("30d,10GB", "keep", "30d,10GB"),
+    "EMOSCOPE_DATABASE_URL": ("postgresql://host/name", "database_url", "postgresql://host/name"),
 }
 
 

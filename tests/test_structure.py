@@ -14,14 +14,18 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "emoscope"
 
 LAYERS = {
-    "errors": 0, "labels": 0,
-    "timeline": 1, "settings": 1, "certificate": 1,
+    "errors": 0, "labels": 0, "cells": 0, "claims": 0,
+    "timeline": 1, "settings": 1, "certificate": 1, "transcript": 1, "fusion": 1,
     "results": 2, "child": 2, "device": 2,
-    "plots": 3, "audio": 3, "speech": 3, "text": 3, "models": 3, "compare": 3,
-    "export": 4,
-    "analyzer": 5,
-    "batch": 6, "live": 6,
-    "studio": 7, "cli": 7,
+    "report": 3,
+    "plots": 4, "audio": 4, "speech": 4, "text": 4, "models": 4, "compare": 4, "multimodal": 4, "heads": 4,
+    "export": 5, "transcribe": 5,
+    "readers": 6,
+    "analyzer": 7, "history": 7,
+    "jobs": 8, "batch": 8, "live": 8, "verify": 8,
+    "pairs": 9,
+    "studio": 10, "api": 10, "cli": 10,
+    "server": 11,
 }  # fmt: skip
 
 HOMES = {  # third-party library -> the modules that may know it
@@ -30,16 +34,21 @@ HOMES = {  # third-party library -> the modules that may know it
     "pydub": {"audio"},
     "noisereduce": {"audio"},
     "pyloudnorm": {"audio"},
-    "torch": {"device", "speech", "text"},
+    "torch": {"device", "speech", "text", "heads", "transcribe"},
     "onnx_ir": {"speech"},
     "onnxruntime": {"speech"},
     "onnxscript": {"speech"},
-    "safetensors": {"speech", "text"},
+    "safetensors": {"speech", "text", "heads"},
     "transformers": {"text"},
-    "funasr": {"speech"},
+    "funasr": {"speech", "transcribe"},
     "gradio": {"studio"},
-    "fastapi": {"studio"},
-    "starlette": {"studio"},
+    "fastapi": {"studio", "api", "server"},
+    "starlette": {"studio", "api"},
+    "pydantic": {"api"},
+    "python_multipart": {"api"},
+    "prometheus_client": {"api"},
+    "mcp": {"api"},
+    "uvicorn": {"server"},
     "modelscope_hub": {"models"},
     "huggingface_hub": {"models"},
     "httpx2": {"models"},
@@ -47,8 +56,12 @@ HOMES = {  # third-party library -> the modules that may know it
     "matplotlib": {"plots"},
     "praatio": {"export"},
     "pympi": {"export"},
-    "webvtt": {"export"},
+    "webvtt": {"export", "transcribe"},
     "pyarrow": {"batch"},
+    "sqlalchemy": {"history"},
+    "alembic": {"history"},
+    "sklearn": {"history", "heads"},
+    "threadpoolctl": {"history"},
     "ray": {"batch"},
     "typer": {"cli"},
     "rich": {"cli"},
@@ -90,6 +103,11 @@ def test_every_module_has_a_layer():
     assert {module_of(file) for file in FILES} - {"__init__"} == set(LAYERS)
 
 
+def test_the_architecture_lists_every_module_with_its_layer():
+    table = re.findall(r"^\| (\d+) \| `(\w+)(?:\.py|/)` \|", (ROOT / "docs/architecture.md").read_text("utf-8"), re.M)
+    assert {module: int(layer) for layer, module in table} == LAYERS
+
+
 @pytest.mark.parametrize("file", FILES, ids=names(FILES))
 def test_each_library_has_one_home(file):
     for name in imports_of(file):
@@ -110,7 +128,7 @@ def test_public_names_are_complete_sorted_and_explained():
     "module", ["emoscope", *(f"emoscope.{name}" for name in ("analyzer", "audio", "batch", "cli", "export"))]
 )
 def test_an_import_loads_nothing_heavy(module):
-    heavy = ["torch", "ray", "pyarrow", "gradio", "funasr", "matplotlib", "transformers", "pydub", "scipy"]
+    heavy = ["torch", "ray", "pyarrow", "gradio", "funasr", "matplotlib", "transformers", "pydub", "scipy", "sklearn"]
     code = f"import sys, {module}; print([name for name in {heavy!r} if name in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]", out.stdout
@@ -138,7 +156,7 @@ def tool(name):
 
 
 def test_requirements_are_pinned():
-    for name in ("constraints.txt", *(f"requirements{extra}.txt" for extra in ("", "-test", "-ray", "-onnx"))):
+    for name in ("constraints.txt", *(f"requirements{extra}.txt" for extra in ("", "-test", "-ray", "-onnx", "-mcp"))):
         lines = [line.split("#")[0].strip() for line in (ROOT / name).read_text("utf-8").splitlines()]
         for line in filter(None, lines):
             assert re.fullmatch(r"[A-Za-z0-9_.-]+==[^=\s]+", line), f"{name}: {line}"

@@ -21,10 +21,11 @@ from gradio_client.exceptions import AppError
 
 from emoscope.analyzer import Analyzer, Status
 from emoscope.errors import InputError, OptionError
+from emoscope.server import serve
 from emoscope.settings import Options, Settings
-from emoscope.studio.server import serve
 from emoscope.studio.walls import is_closed
 from emoscope.timeline import SILENCE, Timeline
+from tests import reports
 from tests.browser.studio import patient_analyzer, serving, settings_for, wait_for
 from tests.fakes import HalfAndHalf
 
@@ -163,7 +164,7 @@ def test_the_endpoint_has_named_parameters_and_defaults(client, clip):
     report, _whole = client.predict(file=handle_file(clip), api_name="/analyze")
     assert report["granularity"] == "utterance"
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert list(named) == ["/analyze"]
+    assert list(named) == ["/analyze", "/text", "/multimodal"]
 
 
 def test_bad_input_is_answered_with_its_sentence_and_the_next_is_heard(client, clip, home):
@@ -277,7 +278,7 @@ def test_the_verdict_in_words(report, logits, sentence):
 
     row = np.zeros((5, 9), np.float32)
     row[:, :2] = logits
-    shown = present.verdict(replace(report, speech=replace(report.speech, timeline=Timeline(row))), "en")
+    shown = present.verdict(reports.altered(report, speech=replace(report.speech, timeline=Timeline(row))), "en")
     assert shown["title"] == "Angry"
     assert shown["sentence"] == sentence
     assert sum(each["score"] for each in shown["scores"]) == pytest.approx(1)
@@ -289,7 +290,7 @@ def test_a_silent_recording_is_said_to_be_silent(report):
 
     heard = report.speech.timeline
     silent = Timeline(heard.logits, silent=np.ones(len(heard), bool))
-    shown = present.verdict(replace(report, speech=replace(report.speech, timeline=silent)), "en")
+    shown = present.verdict(reports.altered(report, speech=replace(report.speech, timeline=silent)), "en")
     assert (shown["title"], shown["silent"]) == ("Silence", True)
     assert {segment.label for segment in silent.segments()} == {SILENCE}
 
@@ -310,10 +311,10 @@ def test_the_header_tells_of_a_download_and_then_of_the_new_model():
 
 
 def test_ready_tells_how_far_the_download_of_a_better_model_is(tmp_path):
-    from emoscope.studio.server import _add_health
+    from emoscope.api.application import add_health
 
     app, analyzer = FastAPI(), patient_analyzer(settings_for(tmp_path))[0]
-    _add_health(app, analyzer)
+    add_health(app, analyzer)
     analyzer.status = Status("ready", "", HalfAndHalf().info, news="Large is coming.", doing="Downloading", done=0.25)
     answer = TestClient(app).get("/ready")
     assert answer.status_code == 200
@@ -346,8 +347,10 @@ def analyze_with(handlers, clip, model):
 
 @pytest.mark.parametrize("model", ["auto", "compact-speech", "mine"])
 def test_a_visitor_chooses_among_the_models_on_disk(handlers, clip, model, monkeypatch, tmp_path):
+    from emoscope.studio import choices
+
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    assert list(handlers.offered()) == ["compact-speech", "mine"]
+    assert list(choices.offered(handlers.settings, "speech")) == ["compact-speech", "mine"]
     *_, heard, writing, written = analyze_with(handlers, clip, model)
     assert heard.verdict["title"] == "Sad"
     assert heard.timeline
@@ -377,7 +380,7 @@ def test_about_names_the_models_on_disk_with_licence_and_authors(tmp_path):
     for name in ("config.yaml", "model.pt"):
         (large / name).touch()
     models = present.about(inventory(tmp_path), None, "en")["models"]
-    assert [model["title"] for model in models] == ["Emoscope compact", "Emotion2Vec+ Large"]
+    assert [model["title"] for model in models] == ["Emoscope compact", "Emotion2Vec+ Large", "Emoscope compact text"]
     assert models[1]["licence"] == "FunASR Model License 1.1"
     assert "Ziyang Ma" in models[1]["authors"]
     assert "put there by hand" in models[1]["facts"]

@@ -14,6 +14,7 @@ from emoscope.results import Waveform
 from emoscope.settings import Options
 from emoscope.studio import timeline
 from emoscope.timeline import NAMES, Timeline
+from tests import reports
 from tests.browser.studio import patient_analyzer, settings_for
 
 RATE = 16_000
@@ -36,7 +37,7 @@ def shelf(tmp_path, monkeypatch):
 
 def heard(report, **changed):
     """The report with another timeline."""
-    return replace(report, speech=replace(report.speech, timeline=Timeline(**changed)))
+    return reports.altered(report, speech=replace(report.speech, timeline=Timeline(**changed)))
 
 
 def content(reference):
@@ -132,7 +133,7 @@ def test_a_short_sound_is_played_from_a_wav(report, shelf):
 
 def test_a_long_sound_is_compressed_behind_an_empty_file(report, shelf, tmp_path):
     long = Waveform(np.tile(report.recording.wave.samples, 31))
-    shown = timeline.view(replace(report, recording=replace(report.recording, wave=long)), shelf)
+    shown = timeline.view(reports.altered(report, recording=replace(report.recording, wave=long)), shelf)
     assert shown["audio_comes"]
     file = Path(shown["audio"]["path"])
     end = time.monotonic() + 30

@@ -11,11 +11,11 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from emoscope.errors import Cancelled, InputError, ModelError, OptionError, TooLargeError
 from emoscope.labels import FOREIGN, INDEX, LABELS, parse_foreign
 from emoscope.results import ModelInfo
-from emoscope.text.known import KNOWN
 from emoscope.text.load import load
 from emoscope.text.meaning import meaning
 from emoscope.text.read import EXPLAINED, TextModel
 from emoscope.text.split import LONGEST, clean, sentences, words
+from tests.hub import KNOWN
 
 GOEMOTIONS = (
     "admiration",
@@ -81,10 +81,12 @@ class Keywords(torch.nn.Module):
         self.weight[cutter.convert_tokens_to_ids("心"), 1] = 3
         self.weight[cutter.convert_tokens_to_ids("过"), 2] = 3
 
-    def forward(self, input_ids, attention_mask):
+    def forward(self, input_ids, attention_mask, output_hidden_states):
         self.seen.append(tuple(input_ids.shape))
-        found = (self.weight[input_ids] * attention_mask[..., None]).sum(1)
-        return SimpleNamespace(logits=found + torch.tensor([0.0, 0.0, 0.0, 1.0]))
+        assert output_hidden_states
+        states = self.weight[input_ids]  # (B, T, 4)
+        found = (states * attention_mask[..., None]).sum(1)
+        return SimpleNamespace(logits=found + torch.tensor([0.0, 0.0, 0.0, 1.0]), hidden_states=[states])
 
 
 def reader(longest=512):
@@ -128,7 +130,7 @@ def test_no_foreign_name_has_two_meanings():
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_every_label_of_the_known_models_is_understood(name):
-    said = meaning(KNOWN[name].labels, many=False)
+    said = meaning(KNOWN[name], many=False)
     assert not said.note and len(set(said.columns)) >= 4
 
 
@@ -331,13 +333,13 @@ def save(folder, network, cutter):
 @pytest.fixture(scope="module")
 def english(tmp_path_factory):
     """The shape of the known English model: DistilRoBERTa."""
-    return save(tmp_path_factory.mktemp("models") / "english", *shaped("roberta", KNOWN["english"].labels))
+    return save(tmp_path_factory.mktemp("models") / "english", *shaped("roberta", KNOWN["english"]))
 
 
 @pytest.mark.parametrize(
     ("kind", "labels"),
-    [("roberta", KNOWN["english"].labels), ("xlm-roberta", KNOWN["multilingual"].labels),
-     ("bert", KNOWN["chinese"].labels), ("distilbert", tuple(GOEMOTIONS)), ("electra", ("1 star", "5 stars")),
+    [("roberta", KNOWN["english"]), ("xlm-roberta", KNOWN["multilingual"]),
+     ("bert", KNOWN["chinese"]), ("distilbert", tuple(GOEMOTIONS)), ("electra", ("1 star", "5 stars")),
      ("modernbert", LABELS)],
 )  # fmt: skip
 def test_folders_of_published_shapes_answer_as_transformers_does(kind, labels, tmp_path):
@@ -354,7 +356,7 @@ def test_folders_of_published_shapes_answer_as_transformers_does(kind, labels, t
 
 
 def test_an_older_folder_is_read_and_no_code_in_its_pickle_runs(tmp_path):
-    network, cutter = shaped("bert", KNOWN["chinese"].labels)
+    network, cutter = shaped("bert", KNOWN["chinese"])
     folder = save(tmp_path / "older", network, cutter)
     expected = load(folder).read("开心").scores
     for file in (folder / "model.safetensors", folder / "tokenizer.json", folder / "tokenizer_config.json"):
@@ -394,7 +396,7 @@ def test_weights_in_half_precision_are_read_in_full(tmp_path):
 def test_a_model_that_never_learned_to_classify_is_refused(tmp_path):
     from safetensors.torch import load_file, save_file
 
-    headless = save(tmp_path / "headless", *shaped("roberta", KNOWN["english"].labels))
+    headless = save(tmp_path / "headless", *shaped("roberta", KNOWN["english"]))
     state = load_file(headless / "model.safetensors")
     kept = {name: weight for name, weight in state.items() if not name.startswith("classifier")}
     save_file(kept, headless / "model.safetensors", metadata={"format": "pt"})

@@ -29,15 +29,19 @@ from emoscope.studio.words.sentences import HOLE
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "emoscope"
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
-COMMAND = re.compile(r"\./run\.sh [a-z]+ [a-z]+")
+COMMAND = re.compile(r"\./run\.sh (?:[a-z]+ [a-z]+|train-fusion)")
 FILLING = re.compile(r"Q\d+")  # what stands in a hole while a test looks
 SWITCH = {"header.other", "header.switch"}  # speak the other language
 
 # What no visitor of the studio meets.
 ELSEWHERE = {
+    "verify.py": "only the command line analyses again",
+    "history/migrations/": "SQL and names of columns",
     "cli/": "the terminal speaks English",
+    "api/": "answers to programs",
     "labels.py": "names of emotions, for which the page has words of its own",
-    "text/": "no tab of the page reads texts",
+    "pairs.py": "only the command line trains",
+    "heads/training.py": "only the command line trains",
     "plots.py": "pictures are files, the same whoever fetches them",
     "models/removal.py": "only the command line removes models",
     "speech/graph.py": "only the command line exports",
@@ -57,10 +61,20 @@ UNSPOKEN = {
         "FunASR Model License 1.1",
         "the emotion2vec team: Ziyang Ma, Zhisheng Zheng, Jiaxin Ye, Jinchao Li, Zhifu Gao, Shiliang Zhang, Xie Chen",
         "Emoscope compact",
+        "Emoscope compact text",
         "Emotion2Vec+ Q1",
+        "SenseVoice Small",
+        "FSMN VAD",
+        "Emotion English DistilRoBERTa",
+        "Xuyuan Sentiment BERT Chinese",
+        "the Tongyi SpeechTeam, Alibaba Group",
+        "the Speech Lab of DAMO Academy, Alibaba Group",
+        "Jochen Hartmann",
+        "Federico Bianchi, Debora Nozza, Dirk Hovy",
     },
     "commands, formats and patterns": {
         "./run.sh models download Q1",
+        "./run.sh train-fusion",
         "SPEAKER Q1 1 Q3 Q5 <NA> <NA> Q7 Q9 <NA>\n",
         r"[^\S ]|[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]",
         r"\d+ h(?: \d+ min)?|\d+ min(?: \d+ s)?|\d+(?:\.\d+)? s",
@@ -68,11 +82,35 @@ UNSPOKEN = {
     },
     "caught before anybody sees it": {"Nobody is waiting for this any more.", "The live session was left."},
     "values, shown by words of their own": {"close call"},
-    "compared with what a library says": {"Consistency check failed", "miss key"},
+    "stages of an analysis, in its result.json": {"text model"},
+    "compared with what a library says": {
+        "Consistency check failed",
+        "miss key",
+        "is full",
+        "not a database",
+        "unable to open",
+        "password authentication failed",
+        "no pg_hba.conf entry",
+        "does not exist",
+    },
+    "SQL": {
+        "PRAGMA foreign_keys = ON",
+        "PRAGMA synchronous = NORMAL",
+        "PRAGMA journal_mode",
+        "PRAGMA journal_mode = WAL",
+        "BEGIN IMMEDIATE",
+        "SELECT pg_advisory_xact_lock(:lock)",
+    },
     "in files, the same whoever fetches them": {"English (eng)", "Emotions in Q1, heard by Q3"},
     "what the examples say": {"I saw it this morning, and I told them everything."},
     "the names of weights": {"Q0 is missing", "; and Q1 more", "Q0 is Q2 instead of Q4"},
     "told in the terminal": {
+        "EMOSCOPE_KEEP is “everything”, “nothing”, a number of days such as 30d, a size such as 10GB, or both as "
+        "30d,10GB; it cannot be “Q1”.",
+        "EMOSCOPE_DATABASE_URL begins with sqlite:/// or postgresql://; this one does not.",
+        "EMOSCOPE_DATABASE_URL is not the address of a database. It looks like postgresql://user:password@host/name.",
+        "EMOSCOPE_DATABASE_URL names no file. Write it as sqlite:////folder/history.sqlite3.",
+        "EMOSCOPE_QUEUE is the number of analyses that may wait: 1 or more, not 0.",
         "Embeddings and timelines go to columns or npy, not “Q1”.",
         "Q0 is 1 or 0, not “Q2”.",
         "Q0 is a number such as Q2, not “Q4”.",
@@ -83,6 +121,7 @@ UNSPOKEN = {
         "The decoding processes do not start. In a script of your own, call it under `if __name__ == '__main__':`, "
         "because every process reads the script again.",
         "do NOT agree",
+        "Q0 cannot be written: Q2. Choose another --out.",
         " The published scores of Q1 Q3 (Q5 apart).",
         "Certified against Q1; the largest difference is Q3.Q5",
         "Refused against Q1: Q3, over Q5; FunASR's own network serves.Q7",
@@ -175,7 +214,7 @@ def texts_of(node, constants):
 def is_said(text):
     """Say whether a text looks like words for people: two of them or more, with a space somewhere, and no type."""
     is_type = re.fullmatch(r"[\w., |\[\]]+", text) and re.search(r"[|\[]", text)
-    is_code = is_type or text.startswith("() =>")
+    is_code = is_type or re.match(r"\([\w, ]*\) =>", text)
     return " " in text.strip() and len(re.findall(r"[A-Za-z]{2,}", text)) > 1 and not is_code
 
 

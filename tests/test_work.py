@@ -117,6 +117,7 @@ def test_the_steps_of_the_bar_are_those_that_an_analysis_says(tmp_path):
     analyzer = Analyzer(Settings(outputs=tmp_path), load=lambda _folder: HalfAndHalf())
     analyzer.analyze(clip, Options(denoise=True, normalise=True), progress=lambda what, _done: said.add(what))
     assert said <= set(STEPS)
-    source = (ROOT / "emoscope" / "analyzer.py").read_text("utf-8")
+    places = ("analyzer.py", "readers.py", "text/read.py")
+    source = "".join((ROOT / "emoscope" / place).read_text("utf-8") for place in places)
     waiting = set(STEPS) - said - {"Writing the files"}  # the studio's own
     assert all(f'"{step}"' in source for step in waiting)

@@ -50,15 +50,14 @@ def find(inputs: Iterable[str]) -> list[Item]:
 
 def _expand(name: str) -> Iterator[Item]:
     path = Path(name)
-    reader = MANIFESTS.get(path.suffix.lower())
     if path.is_dir():
-        yield from map(_item, _walk(name))
-    elif reader and path.is_file():
-        yield from _manifest(path, reader)
+        yield from map(named, _walk(name))
+    elif path.suffix.lower() in MANIFESTS and path.is_file():
+        yield from _manifest(path)
     elif glob.has_magic(name) and not path.exists():
-        yield from (_item(match) for match in sorted(glob.glob(name, recursive=True)) if Path(match).is_file())  # noqa: PTH207 — patterns may be absolute
+        yield from (named(match) for match in sorted(glob.glob(name, recursive=True)) if Path(match).is_file())  # noqa: PTH207 — patterns may be absolute
     else:
-        yield _item(name)
+        yield named(name)
 
 
 def _walk(folder: str) -> Iterator[str]:
@@ -70,7 +69,7 @@ def _walk(folder: str) -> Iterator[str]:
                 yield str(Path(place, name))
 
 
-def _item(name: str, *, id: str = "", folder: Path | None = None, trouble: str = "") -> Item:
+def named(name: str, *, id: str = "", folder: Path | None = None, trouble: str = "") -> Item:
     """Name a file; a relative one of a manifest is looked for beside the manifest, then in the current folder."""
     beside = folder / name if folder else Path(name)
     file = beside if beside.exists() else Path(name)
@@ -82,27 +81,32 @@ def _text(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _manifest(file: Path, reader: Callable[[str], Iterator[Item | dict[str, Any]]]) -> Iterator[Item]:
+def rows(file: Path) -> list[Item | dict[str, Any]]:
+    """Read the rows of a manifest, whose ending is one of `MANIFESTS`; raises InputError."""
     try:
         text = file.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read as UTF-8 text ({type(error).__name__}).") from None
     try:
-        lines = list(reader(text))
+        return list(MANIFESTS[file.suffix.lower()](text))
     except (ValueError, csv.Error) as error:
         raise InputError(f"{file} is no manifest: {error}.") from None
-    for line in lines:
+
+
+def _manifest(file: Path) -> Iterator[Item]:
+    for line in rows(file):
         if isinstance(line, Item):
             yield line
             continue
-        name = _value(line, PATHS)
+        name = value(line, PATHS)
         if not name:
             raise InputError(f"{file} does not say which files it means: it needs a column “path” that is never empty.")
-        yield _item(name, id=_value(line, IDS), folder=file.parent)
+        yield named(name, id=value(line, IDS), folder=file.parent)
 
 
-def _value(line: dict[str, Any], names: tuple[str, ...]) -> str:
-    lower = {str(key).strip().lower(): value for key, value in line.items()}
+def value(line: dict[str, Any], names: tuple[str, ...]) -> str:
+    """Return what a row has in the first of these columns, "" where it has none of them."""
+    lower = {str(key).strip().lower(): held for key, held in line.items()}
     return next((str(lower[name]).strip() for name in names if lower.get(name) is not None), "")
 
 
@@ -116,10 +120,10 @@ def _csv(text: str) -> Iterator[dict[str, Any]]:
 def _jsonl(text: str) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
-            value = json.loads(line)
-            if not isinstance(value, dict):
+            found = json.loads(line)
+            if not isinstance(found, dict):
                 raise ValueError(f"line {number} is no JSON object")
-            yield value
+            yield found
 
 
 def _scp(text: str) -> Iterator[Item | dict[str, Any]]:

@@ -10,7 +10,8 @@ from emoscope.batch.decoder import Decoded, Decoder, Place
 from emoscope.batch.inputs import Item
 from emoscope.batch.rows import Keep, Row, answer, failure
 from emoscope.errors import Cancelled, EmoscopeError
-from emoscope.results import Progress, Recording, Report, quiet
+from emoscope.report import Report
+from emoscope.results import Progress, Recording, quiet
 from emoscope.settings import Options
 
 log = logging.getLogger(__name__)

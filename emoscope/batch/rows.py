@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 from emoscope.batch.inputs import Item
 from emoscope.errors import OptionError
 from emoscope.labels import COUNT, LABELS
-from emoscope.results import Report
+from emoscope.report import Report
 
 if TYPE_CHECKING:
     import pyarrow as pa

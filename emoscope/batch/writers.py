@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
+from emoscope.cells import harmless, plain
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
 GROUP = 65_536  # rows in a row group of Parquet: fewer make it slow to read, more cost memory
 GROUP_BYTES = 64_000_000
-DANGEROUS = tuple("=+-@|\t\r\n＝＋－＠")  # a spreadsheet may run a cell that begins with one of these
-QUOTE = "'"  # in front of it a spreadsheet shows the cell as text
 DIGITS = 6  # decimals of embeddings and probabilities in text files; Parquet and .npy hold every bit
 
 KEYS = ("id", "path", "weights", "error")  # what tells rows apart, which model answered, and whether it did
@@ -104,16 +104,6 @@ def _cell(value: Any) -> Any:
             return _json(value)
         value = " ".join(value)
     return harmless(value) if isinstance(value, str) else value
-
-
-def harmless(text: str) -> str:
-    """Put a quote before a text that a spreadsheet would take for a formula; `plain` takes it away."""
-    return QUOTE + text if text.lstrip(" ").startswith((*DANGEROUS, QUOTE)) else text
-
-
-def plain(text: str) -> str:
-    """Return the text that `harmless` was given."""
-    return text[1:] if text.startswith(QUOTE) else text
 
 
 def columns_of_csv(file: Path) -> list[str]:

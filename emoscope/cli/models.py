@@ -1,4 +1,4 @@
-"""`./run.sh models`: get, check and remove speech models."""
+"""`./run.sh models`: get, check and remove models."""
 
 from typing import Annotated
 
@@ -6,9 +6,10 @@ import typer
 
 from emoscope.cli.terminal import FAILED, bar, complain, settings_of_process
 
-app = typer.Typer(help="Get, check and remove speech models.", no_args_is_help=True)
+app = typer.Typer(help="Get, check and remove models.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="large, base or seed (Emotion2Vec+), compact, or a folder.")]
+NAMES = "large, base or seed (Emotion2Vec+), sensevoice, english, multilingual, chinese, compact, or a folder."
+Name = Annotated[str, typer.Argument(metavar="NAME", help=NAMES)]
 SlimOnly = Annotated[bool, typer.Option("--slim-only", help="Remove model.pt once the slim weights are certified.")]
 
 
@@ -42,7 +43,7 @@ def list_models() -> None:
 
 @app.command("download")
 def download_model(name: Name, slim_only: SlimOnly = False) -> None:
-    """Download a model, check it, and compare it with FunASR; what was interrupted goes on where it stopped."""
+    """Download a model and check it, and compare a speech model with FunASR; an interrupted download goes on."""
     from emoscope import models
     from emoscope.speech.conversion import convert
 
@@ -50,6 +51,8 @@ def download_model(name: Name, slim_only: SlimOnly = False) -> None:
         with bar(name) as progress:
             folder = models.fetch(name, settings, progress)
         print(folder, flush=True)
+        if models.PUBLISHED[name].kind != "speech":
+            return
         with bar(name) as progress:
             certificate = models.certify(name, settings.models, convert, progress, again=False, slim_only=slim_only)
     complain(certificate.sentence)
@@ -57,7 +60,7 @@ def download_model(name: Name, slim_only: SlimOnly = False) -> None:
 
 @app.command("certify")
 def certify_model(name: Name, slim_only: SlimOnly = False) -> None:
-    """Compare a model's weights with FunASR's own network, and keep slim weights and a certificate if they agree."""
+    """Compare a speech model with FunASR's own network, and keep slim weights and a certificate if they agree."""
     from emoscope import models
     from emoscope.speech.conversion import convert
 
@@ -95,4 +98,4 @@ def path_of_model(name: Name) -> None:
     from emoscope import models
 
     with settings_of_process() as settings:
-        print(models.resolve(name, settings.models).folder)
+        print(models.find(name, settings.models))

@@ -33,6 +33,11 @@ Precision = Annotated[
 ]
 
 
+TextModel = Annotated[
+    str, typer.Option(metavar="NAME", help="auto, compact, english, multilingual, chinese, or a model folder.")
+]
+
+
 @contextmanager
 def settings_of_process() -> Iterator[Settings]:
     """Read the settings; an error becomes one line on stderr and the exit status 1, or 2 for bad usage."""

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from emoscope.certificate import CERTIFICATE, Certificate
 from emoscope.errors import ModelError, StorageError
-from emoscope.models.catalogue import PUBLISHED
+from emoscope.models.catalogue import PUBLISHED, is_published
+from emoscope.models.choose import resolve
+from emoscope.models.folders import is_model
 from emoscope.models.lock import alone
 from emoscope.models.manifest import Manifest, fingerprint
-from emoscope.models.store import is_model, quiet, resolve
+from emoscope.models.store import quiet
 
 if TYPE_CHECKING:
     from emoscope.results import Progress
@@ -28,7 +30,7 @@ def uncertified(name: str, models: Path) -> bool:
 
     So is one that was put there by hand, or whose download ended before the comparison did.
     """
-    if name not in PUBLISHED:
+    if not is_published(name, "speech"):
         return False
     folder = models / PUBLISHED[name].folder
     comparable = is_model(folder) and (folder / ORIGINAL).is_file() and os.access(folder, os.W_OK)

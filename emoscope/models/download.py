@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from emoscope import child
 from emoscope.errors import ModelError, OptionError
-from emoscope.models.catalogue import HUBS, PUBLISHED
-from emoscope.models.store import is_model, quiet, verify
+from emoscope.models.catalogue import HUBS, PUBLISHED, Published
+from emoscope.models.folders import is_model
+from emoscope.models.store import quiet, verify
 from emoscope.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,26 +41,37 @@ class Job:
 def fetch(name: str, settings: Settings, progress: "Progress" = quiet) -> Path:
     """Make sure that the published model `name` is on disk and whole, downloading what is missing; return its folder.
 
-    Several threads and processes may call this at once: one downloads, the others wait. `progress` may raise
-    `Cancelled`; what has arrived by then is kept. Each hub is asked once. Raises ModelError or StorageError.
+    The models that it works with are fetched first. Several threads and processes may call this at once: one downloads,
+    the others wait. `progress` may raise `Cancelled`; what has arrived by then is kept. Each hub is asked once. Raises
+    ModelError or StorageError.
     """
     if name not in PUBLISHED:
         raise ModelError(f"“{name}” cannot be downloaded. The models that can are {', '.join(PUBLISHED)}.")
     if settings.hub not in ("auto", *HUBS):
         raise OptionError(f"EMOSCOPE_HUB is auto, {' or '.join(HUBS)}, not “{settings.hub}”.")
     model, models = PUBLISHED[name], settings.models.absolute()
+    for companion in model.companions:
+        fetch(companion, settings, progress)
     if not is_whole(name, models, progress):
         if settings.offline:
             raise ModelError(f"{model.title} is not on disk, and EMOSCOPE_OFFLINE forbids downloads. Unset it, once.")
-        hubs = list(HUBS) if settings.hub == "auto" else [settings.hub]
         with tempfile.TemporaryDirectory(prefix="emoscope-") as scratch:
-            _work(Job(name, str(models), hubs, scratch, RETRIES, PATIENCE), progress)
+            _work(Job(name, str(models), _hubs(model, settings.hub), scratch, RETRIES, PATIENCE), progress)
     return models / model.folder
+
+
+def _hubs(model: Published, chosen: str) -> list[str]:
+    """Return the hubs that are to be asked for a model, in this order."""
+    hubs = [hub for hub in model.repos if chosen in ("auto", hub)]
+    if not hubs:
+        places = " and ".join(HUBS[hub] for hub in model.repos)
+        raise ModelError(f"{model.title} is only published at {places}. Set EMOSCOPE_HUB to auto.")
+    return hubs
 
 
 def is_whole(name: str, models: Path, progress: "Progress" = quiet) -> bool:
     """Say whether a published model is on disk and every file is what its manifest says, where it has one."""
-    if not is_model(models / PUBLISHED[name].folder):
+    if not is_model(models / PUBLISHED[name].folder, PUBLISHED[name].kind):
         return False
     try:
         verify(name, models, progress)

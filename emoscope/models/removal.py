@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 
 from emoscope.errors import ModelError, StorageError
-from emoscope.models.catalogue import PUBLISHED
+from emoscope.models.catalogue import COMPACT_TEXT, PUBLISHED
+from emoscope.models.folders import kind_of
 from emoscope.models.lock import alone
-from emoscope.models.store import is_model
 
 
 def remove(name: str, models: Path) -> Path:
@@ -18,7 +18,7 @@ def remove(name: str, models: Path) -> Path:
     folder, part = _chosen(name, models)
     _refuse_strangers(folder, models)
     found = [place for place in (folder, part) if place.exists()]
-    if not found or (name not in PUBLISHED and not is_model(folder)):
+    if not found or (name not in PUBLISHED and kind_of(folder) is None):
         raise ModelError(f"There is no model to remove in {folder}.")
 
     def busy() -> None:
@@ -37,7 +37,7 @@ def _chosen(name: str, models: Path) -> tuple[Path, Path]:
     """Return the model's folder and the folder of its unfinished download."""
     if name in PUBLISHED:
         return models / PUBLISHED[name].folder, PUBLISHED[name].part(models)
-    if name in ("compact", "auto"):
+    if name in ("compact", "auto", COMPACT_TEXT):
         raise ModelError("The compact model comes with Emoscope and is not removed.")
     folder = Path(name).expanduser()
     return folder, models / f".{folder.name}.part"

@@ -17,8 +17,9 @@ from typing import TextIO, TypeAlias
 
 from emoscope import child
 from emoscope.errors import ModelError, StorageError
-from emoscope.models.catalogue import AUTHORS, HUBS, LICENCE, PUBLISHED, REQUIRED, WELCOME, Published
+from emoscope.models.catalogue import HUBS, PUBLISHED, Contents, Published
 from emoscope.models.download import Job, is_whole
+from emoscope.models.folders import UNFINISHED
 from emoscope.models.hubs import (
     OTHER,
     Hub,
@@ -32,7 +33,6 @@ from emoscope.models.hubs import (
 )
 from emoscope.models.lock import alone
 from emoscope.models.manifest import MANIFEST, Manifest, fingerprint, size_of
-from emoscope.models.store import UNFINISHED
 
 Clients: TypeAlias = Mapping[str, Callable[[], Hub]]
 
@@ -113,10 +113,10 @@ def _from_any(model: Published, models: Path, clients: Clients, watch: Watch) ->
 
 def _from_one(model: Published, models: Path, hub: str, client: Hub, watch: Watch) -> None:
     """Bring every wanted file into the part folder, then write the manifest."""
-    repo, part = model.repo(hub), model.part(models)
+    repo, part = model.repos[hub], model.part(models)
     offer = client.offer(repo)
-    files = wanted(offer)
-    _prepare(part, files)
+    files = wanted(offer, model.contents)
+    _prepare(part, files, model.contents.all)
     _reuse(models / model.folder, part, files)
     _check_space(model, part, files)
     watch.files = [(part / file.path, file.size) for file in files]
@@ -130,23 +130,25 @@ def _from_one(model: Published, models: Path, hub: str, client: Hub, watch: Watc
         repo=repo,
         revision=offer.revision,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
-        licence=LICENCE,
-        authors=AUTHORS,
+        licence=model.licence,
+        authors=model.authors,
         files={file.path: _record(part / file.path, file) for file in files},
     ).write(part)
     (part / UNFINISHED).unlink()
 
 
-def wanted(offer: Offer) -> list[RemoteFile]:
+def wanted(offer: Offer, contents: Contents) -> list[RemoteFile]:
     """Choose the files that inference needs, small ones first. Raises HubError when the offer cannot be used."""
     sure = {file.path: file for file in offer.files if file.digest and file.size > 0}
-    missing = [path for path in REQUIRED if path not in sure]
-    if missing:
+    found = [next((path for path in group if path in sure), None) for group in contents.required]
+    if None in found:
+        missing = [" or ".join(group) for group, path in zip(contents.required, found, strict=True) if path is None]
         raise HubError(f"does not offer {' and '.join(missing)} with a size and a hash")
-    return sorted((sure[path] for path in (*REQUIRED, *WELCOME) if path in sure), key=lambda file: file.size)
+    paths = dict.fromkeys([*found, *contents.welcome])
+    return sorted((sure[path] for path in paths if path in sure), key=lambda file: file.size)
 
 
-def _prepare(part: Path, files: Iterable[RemoteFile]) -> None:
+def _prepare(part: Path, files: Iterable[RemoteFile], possible: Iterable[str]) -> None:
     """Keep of an earlier attempt what still belongs to the same files, and drop the rest."""
     plan = {file.path: [file.kind, file.digest] for file in files}
     try:
@@ -156,7 +158,7 @@ def _prepare(part: Path, files: Iterable[RemoteFile]) -> None:
         if part.exists():  # nobody knows what it is
             shutil.rmtree(part)
     part.mkdir(exist_ok=True)
-    for path in (*REQUIRED, *WELCOME):
+    for path in possible:
         if before.get(path) != plan.get(path):
             (part / path).unlink(missing_ok=True)
             incomplete(part / path).unlink(missing_ok=True)

@@ -3,12 +3,14 @@
 import contextlib
 import io
 import logging
+import random
 import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,7 +30,7 @@ class Reference(nn.Module):
         """Let FunASR build the network and load a folder's `model.pt`; importing FunASR takes seconds."""
         super().__init__()
         file, config = folder / "model.pt", _config(folder)
-        with _kept_to_itself() as said:
+        with kept_to_itself() as said:
             from funasr.models.emotion2vec.model import Emotion2vec
             from funasr.train_utils.load_pretrained_model import load_pretrained_model
             from torch.utils.serialization import config as reading
@@ -68,7 +70,7 @@ class Reference(nn.Module):
 
     def answer(self, samples: Floats) -> tuple[Floats, Floats]:
         """Return what FunASR's own `inference` finds in 16 kHz mono samples: features (T, D), frame logits (T, C)."""
-        with torch.inference_mode(), _kept_to_itself():
+        with torch.inference_mode(), kept_to_itself():
             [found], _ = self.funasr.inference([samples], key=["clip"], granularity="frame", device="cpu")
             features: Floats = found["feats"]
             logits: Floats = self.funasr.proj(torch.from_numpy(features)).numpy()
@@ -84,11 +86,21 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _kept_to_itself() -> Iterator[io.StringIO]:
+def kept_to_itself() -> Iterator[io.StringIO]:
     """Take what FunASR prints, drop its warnings, and undo what it does to logging and to random numbers."""
     root, said = logging.getLogger(), io.StringIO()
-    handlers, level = root.handlers[:], root.level
-    with warnings.catch_warnings(), contextlib.redirect_stdout(said), torch.random.fork_rng(devices=[]):
-        warnings.simplefilter("ignore")
-        yield said
-    root.handlers[:], root.level = handlers, level
+    handlers, level, chance, numbers = root.handlers[:], root.level, random.getstate(), np.random.get_state()
+    root.addFilter(_never)  # FunASR logs there, and nobody else does: others have loggers of their own
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(said), torch.random.fork_rng(devices=[]):
+            warnings.simplefilter("ignore")
+            yield said
+    finally:
+        root.removeFilter(_never)
+        root.handlers[:], root.level = handlers, level
+        random.setstate(chance)
+        np.random.set_state(numbers)
+
+
+def _never(_record: logging.LogRecord) -> bool:
+    return False

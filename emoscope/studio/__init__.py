@@ -1,5 +1,5 @@
-"""The studio: Emoscope in a browser, Gradio mounted in FastAPI, one process."""
+"""The studio: Emoscope in a browser, as a Gradio page to be mounted in a web application."""
 
-from emoscope.studio.server import build, create_app, serve
+from emoscope.studio.mounting import build, mount, prepare
 
-__all__ = ["build", "create_app", "serve"]
+__all__ = ["build", "mount", "prepare"]

@@ -19,7 +19,8 @@ from emoscope.batch.rows import Keep, Row, table
 from emoscope.batch.store import columns
 from emoscope.batch.writers import write_csv
 from emoscope.errors import Cancelled
-from emoscope.results import Progress, Report, Waveform
+from emoscope.report import Heard, Report
+from emoscope.results import Progress, Recording, Waveform
 from emoscope.settings import Options, Settings
 from emoscope.timeline import WINDOW
 
@@ -73,7 +74,7 @@ class Batch:
     def report(self, index: int) -> Report:
         """Return the report of a file that was heard, its sound decoded again; raises EmoscopeError."""
         report = self._reports[index]
-        return replace(report, recording=decode(self.files[index], self.settings, report.options))
+        return _with(report, decode(self.files[index], self.settings, report.options))
 
     def _rows(self, keep: Callable[[Place, Report], None], progress: Progress) -> Iterator[list[Row]]:
         """Yield the rows of a few clips at a time, and of every long recording by itself."""
@@ -113,7 +114,7 @@ class Batch:
             export.WRITERS[name].write(reading, folder / name)
             pack.write(folder / name, f"{place_in_pack}/{name}")
             (folder / name).unlink()
-        self._reports[index] = replace(report, recording=replace(report.recording, wave=NO_SOUND))
+        self._reports[index] = _with(report, replace(report.recording, wave=NO_SOUND))
 
     def _write_table(self, file: Path) -> None:
         rows = table([self.rows[index] for index in sorted(self.rows)], Keep(), frames=False)
@@ -123,3 +124,8 @@ class Batch:
 def _plain(name: str) -> str:
     """Return the name of a folder that every system can make."""
     return re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", Path(name).stem)[:LONGEST_NAME].strip(" .") or "recording"
+
+
+def _with(report: Report, recording: Recording) -> Report:
+    """Return the report with its recording replaced by another state of it."""
+    return replace(report, heard=Heard(recording, report.speech, report.model))

@@ -7,6 +7,7 @@ from emoscope.settings import Settings
 
 if TYPE_CHECKING:
     from emoscope.analyzer import Analyzer
+    from emoscope.jobs import Jobs
     from emoscope.live import Live
 
 
@@ -17,3 +18,9 @@ class Desk:
     analyzer: "Analyzer"
     settings: Settings
     live: "Live"
+    jobs: "Jobs | None" = None  # the queue in front of the analyzer, where there is one
+
+    @property
+    def line(self) -> "Jobs | Analyzer":
+        """Return where an analysis is asked for: at the end of the queue."""
+        return self.jobs or self.analyzer

@@ -1,24 +1,27 @@
 """What the Speech tab's events do; each one parses, calls the analyzer, and hands a report to be presented."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from emoscope import export, models
-from emoscope.errors import Cancelled, InputError, OptionError
-from emoscope.results import Progress, Report, quiet
+from emoscope import export
+from emoscope.errors import Cancelled, InputError
+from emoscope.report import Report
+from emoscope.results import Progress, quiet
 from emoscope.settings import Options
 from emoscope.studio import present, timeline
+from emoscope.studio.choices import find_model
 from emoscope.studio.desk import Desk
-from emoscope.studio.pace import Pace
+from emoscope.studio.pace import STEPS, Pace
 from emoscope.studio.plainly import plainly
 from emoscope.studio.shelf import Shelf
 from emoscope.studio.words import Language
 from emoscope.studio.work import Work
 
+T = TypeVar("T")
+
 NOTHING_CHOSEN = "There is no recording yet: choose a file, or record yourself, then analyse."
-AUTOMATIC = "auto"
 
 
 @dataclass
@@ -45,7 +48,7 @@ class Handlers:
     """The studio's answers to what a visitor does."""
 
     def __init__(self, desk: Desk) -> None:
-        self.analyzer = desk.analyzer
+        self.line = desk.line
         self.settings = desk.settings
 
     def analyze(self, chosen: Mapping[str, Any], language: Language) -> Iterator[present.View | Answered]:
@@ -53,14 +56,9 @@ class Handlers:
 
         The files of an hour take seconds to write, and nobody has to wait for them to see the timeline.
         """
-        pace = Pace()
         with plainly(language):
-            work = Work(lambda tell: self._hear(chosen, until_moved_on(tell, chosen["visit"])))
-            for moment in work:
-                pace.follow(moment)
-                yield present.progress(moment.what, pace.done, pace.left, language)
             try:
-                report = work.result()
+                report = yield from watch(lambda progress: self._hear(chosen, progress), chosen["visit"], language)
             except Cancelled:
                 return
             shelf = Shelf()
@@ -78,23 +76,10 @@ class Handlers:
             whole = Shelf().link(present.find_archive(folder))
             return report.to_dict(), whole["path"]
 
-    def offered(self) -> dict[str, models.Entry]:
-        """Return the models on disk by what the form calls them, which is never a path."""
-        entries = models.inventory(self.settings.models)
-        return {entry.folder.name: entry for entry in entries if entry.state == "ready"}
-
     def _hear(self, chosen: Mapping[str, Any], progress: Progress) -> Report:
-        file, options = find_file(chosen), read_options({**chosen, "model": self._find_model(chosen)})
-        return self.analyzer.analyze(file, options, name=file.name, progress=progress)
-
-    def _find_model(self, chosen: Mapping[str, Any]) -> str:
-        """Return the chosen model's name; a visitor must not name a folder of this machine."""
-        name = chosen.get("model") or AUTOMATIC
-        if name == AUTOMATIC:
-            return AUTOMATIC
-        if name not in (offered := self.offered()):
-            raise OptionError(f"There is no model “{name}” on this machine. Choose one of the list.")
-        return offered[name].name
+        model = find_model(chosen.get("model"), self.settings, "speech")
+        file, options = find_file(chosen), read_options({**chosen, "model": model})
+        return self.line.analyze(file, options, name=file.name, progress=progress)
 
 
 def find_file(chosen: Mapping[str, Any]) -> Path:
@@ -109,6 +94,17 @@ def read_options(chosen: Mapping[str, Any]) -> Options:
     """Read the options off the form; what the form does not have keeps its default."""
     names = {field.name for field in fields(Options)}
     return Options(**{name: value for name, value in chosen.items() if name in names})
+
+
+def watch(
+    task: Callable[[Progress], T], visit: Visit, language: Language, steps: Mapping[str, tuple[float, float]] = STEPS
+) -> Generator[present.View, None, T]:
+    """Yield how far a task is, and return what it gives; raises Cancelled when its visitor has moved on."""
+    pace, work = Pace(steps), Work(lambda tell: task(until_moved_on(tell, visit)))
+    for moment in work:
+        pace.follow(moment)
+        yield present.progress(moment.what, pace.done, pace.left, language)
+    return work.result()
 
 
 def until_moved_on(tell: Progress, visit: Visit) -> Progress:

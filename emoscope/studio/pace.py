@@ -1,6 +1,7 @@
 """How far an analysis is as a whole, and how long it will still take, from the pace it has shown."""
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from emoscope.studio.work import Moment
@@ -14,7 +15,17 @@ STEPS = {
     "Waiting for an analysis before this one": (0.14, 0.14),
     "Loading the model": (0.14, 0.14),
     "Listening": (0.15, 0.97),
+    "Reading": (0.15, 0.75),
+    "Weighing the words": (0.75, 0.97),  # a pass for each, but for few of a long text
     "Writing the files": (0.97, 1.00),
+}
+# The same where there are words too: they come after the sound.
+WITH_WORDS = STEPS | {
+    "Listening": (0.15, 0.55),
+    "Finding speech": (0.55, 0.57),
+    "Writing down what is said": (0.57, 0.80),
+    "Reading": (0.80, 0.85),
+    "Weighing the words": (0.85, 0.97),
 }
 EARLIEST = 1.0, 0.03  # seconds and share of a step from which its pace can be told
 RECENT = 16  # moments that the pace is taken from: a machine that gets busy is noticed
@@ -25,6 +36,7 @@ SLOWER = 1.25  # times longer or shorter until a new guess is told: one that jum
 class Pace:
     """Follows the moments of one analysis."""
 
+    steps: Mapping[str, tuple[float, float]] = field(default_factory=lambda: STEPS, repr=False)
     done: float = 0.0  # of all, never falling
     left: float | None = None  # seconds of the present step, as last told
     _step: str = ""
@@ -32,7 +44,7 @@ class Pace:
 
     def follow(self, moment: Moment) -> None:
         """Take in another moment."""
-        begin, end = STEPS.get(moment.what, (self.done, self.done))
+        begin, end = self.steps.get(moment.what, (self.done, self.done))
         self.done = max(self.done, begin + (end - begin) * moment.done)
         if moment.what != self._step:
             self._step, self.left = moment.what, None

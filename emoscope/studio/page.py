@@ -7,11 +7,13 @@ import gradio as gr
 from emoscope.studio import present
 from emoscope.studio.desk import Desk
 from emoscope.studio.parts import QUIETLY, part
-from emoscope.studio.tabs import about, batch, compare, live, speech
+from emoscope.studio.tabs import about, batch, compare, live, speech, text, together
 from emoscope.studio.words import label, language_of
 
 TABS = {  # by name, which is also the key of its title
     "speech": speech.build,
+    "text": text.build,
+    "together": together.build,
     "live": live.build,
     "compare": compare.build,
     "batch": batch.build,

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from emoscope import export
 from emoscope.labels import EMOTIONS, emotion
-from emoscope.results import ModelInfo, Quality, Report, Source, Verdict
+from emoscope.report import Read, Report
+from emoscope.results import ModelInfo, Recording, Verdict
 from emoscope.studio import timeline
 from emoscope.studio.shelf import Shelf
 from emoscope.studio.words import LOCALES, Language, emotion_title, length_in, say, translate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from emoscope.analyzer import Status
     from emoscope.models import Entry
@@ -87,7 +88,7 @@ def answer(report: Report, folder: Path, language: Language) -> tuple[View, View
 
 def verdict(report: Report, language: Language) -> View:
     """Return the answer in words, and the nine scores from high to low."""
-    found, model = report.verdict, report.model
+    found, notes = report.verdict, [model.note for model in report.models]
     ranked = sorted(EMOTIONS, key=lambda each: -found.scores[each.name])
     sentence = say("verdict.nothing", language) if report.silent else _sentence(found, language)
     return {
@@ -97,11 +98,11 @@ def verdict(report: Report, language: Language) -> View:
         "certainty": found.certainty,
         "sentence": sentence,
         "scores": [{"name": each.name, "score": found.scores[each.name]} for each in ranked],
-        "file": report.recording.source.name,
-        "facts": _facts(report.recording.quality, report.recording.source, report.seconds, language),
-        "warnings": [translate(warning, language) for warning in report.warnings if warning != model.note],
-        "model": say("verdict.heard", language, model=model.name, precision=model.precision, device=model.device),
-        "note": translate(model.note, language),
+        "file": report.name,
+        "facts": _facts(report, language),
+        "warnings": [translate(warning, language) for warning in report.warnings if warning not in notes],
+        "model": _in_a_row(_answered(report, language), language),
+        "note": _in_a_row((translate(note, language) for note in notes if note), language),
     }
 
 
@@ -140,7 +141,37 @@ def _sentence(found: Verdict, language: Language) -> str:
     return say(SENTENCES[found.certainty], language, lead=lead, second=second)
 
 
-def _facts(quality: Quality, source: Source, seconds: dict[str, float], language: Language) -> list[str]:
+def _facts(report: Report, language: Language) -> list[str]:
+    """Return what is known of the recording and of the text, and how long all of it took."""
+    facts = _sound_facts(report.heard.recording, language) if report.heard else []
+    if report.read:
+        facts += _text_facts(report.read, language)
+    return [*facts, say("verdict.took", language, seconds=f"{sum(report.seconds.values()):.1f}")]
+
+
+def _text_facts(read: Read, language: Language) -> list[str]:
+    counts = {"character": len(read.text.text), "sentence": len(read.text.sentences)}
+    return [
+        say(f"verdict.{what}" if count == 1 else f"verdict.{what}s", language, count=f"{count:,}")
+        for what, count in counts.items()
+    ]
+
+
+def _answered(report: Report, language: Language) -> "Iterator[str]":
+    """Say which model heard and which one read."""
+    for part, key in ((report.heard, "verdict.heard"), (report.read, "verdict.read")):
+        if part is not None:
+            model = part.model
+            yield say(key, language, model=model.name, precision=model.precision, device=model.device)
+
+
+def _in_a_row(sentences: "Iterable[str]", language: Language) -> str:
+    """Return sentences one after the other; Chinese ones need no space between them."""
+    return (" " if language == "en" else "").join(sentences)
+
+
+def _sound_facts(recording: Recording, language: Language) -> list[str]:
+    quality, source = recording.quality, recording.source
     channels = say(
         {1: "verdict.mono", 2: "verdict.stereo"}.get(source.channels, "verdict.channels"),
         language,
@@ -156,7 +187,6 @@ def _facts(quality: Quality, source: Source, seconds: dict[str, float], language
     if quality.snr is not None:
         facts.append(say("verdict.ratio", language, level=f"{quality.snr:.0f} dB"))
     facts.append(say("verdict.silent", language, percent=_percent(quality.silence)))
-    facts.append(say("verdict.took", language, seconds=f"{sum(seconds.values()):.1f}"))
     return facts
 
 

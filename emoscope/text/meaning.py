@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from emoscope.errors import ModelError
 from emoscope.labels import COUNT, INDEX, parse_foreign
-from emoscope.timeline import Floats, softmax
+from emoscope.timeline import Flags, Floats, softmax
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,11 @@ class Meaning:
     columns: tuple[int, ...]  # for each of them, one of our classes
     many: bool = False  # each output stands for itself (sigmoid), where otherwise they compete (softmax)
     note: str = ""  # which labels name no emotion that we know
+
+    @property
+    def says(self) -> Flags:
+        """Return which of our emotions the model can say at all, (9,)."""
+        return np.isin(np.arange(COUNT), self.columns)
 
     def own(self, logits: Floats) -> Floats:
         """Return what the model gives to its own labels: (..., C) -> (..., C)."""

@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emoscope.results import ModelInfo, Progress, quiet
+from emoscope.results import ModelInfo, Progress, Sentence, TextResult, Word, quiet
 from emoscope.text.meaning import Meaning
-from emoscope.text.result import Sentence, TextResult, Word
 from emoscope.text.split import Span, clean, sentences, words
 from emoscope.timeline import Floats
 
@@ -38,13 +37,25 @@ class Plan:
         return list(dict.fromkeys([*self.whole, *(window for part in self.parts for window in part)]))
 
 
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a network gives for N texts."""
+
+    own: Floats  # (N, C): for its own labels
+    features: Floats  # (N, D): the mean of its last hidden states
+
+    def mean(self, shares: NDArray[np.float64]) -> "Answer":
+        """Return the mean over the texts with these weights (N,), as one text."""
+        return Answer(*((shares @ each).astype(np.float32)[None] for each in (self.own, self.features)))
+
+
 @dataclass(frozen=True)
 class TextModel:
     """A text classifier that is ready to read, and what its outputs mean."""
 
     info: ModelInfo
     tokenizer: Any  # of transformers
-    network: Any  # input_ids (B, T), attention_mask (B, T) -> an object with logits (B, C)
+    network: Any  # input_ids (B, T), attention_mask (B, T) -> an object with logits (B, C), hidden_states
     meaning: Meaning
     longest: int  # tokens that the network takes at a time, its own signs included
 
@@ -57,15 +68,15 @@ class TextModel:
         is nothing to read, and TooLargeError.
         """
         plan = self._plan(clean(text))
-        [own] = self._read_windows([plan], READING, progress)
-        explained = self._explain(plan, own, progress) if explain else {}
-        return self._result(text, plan, own, explained)
+        [found] = self._read_windows([plan], READING, progress)
+        explained = self._explain(plan, found, progress) if explain else {}
+        return self._result(text, plan, found, explained)
 
     def read_all(self, texts: Sequence[str], *, progress: Progress = quiet) -> list[TextResult]:
         """Read many texts in batches, in the order given, without explaining words; else as `read`."""
         plans = [self._plan(clean(text)) for text in texts]
-        found = self._read_windows(plans, READING, progress)
-        return [self._result(text, plan, own, {}) for text, plan, own in zip(texts, plans, found, strict=True)]
+        answers = self._read_windows(plans, READING, progress)
+        return [self._result(text, plan, found, {}) for text, plan, found in zip(texts, plans, answers, strict=True)]
 
     def _plan(self, text: str) -> Plan:
         cuts = self._pieces(text)
@@ -81,33 +92,34 @@ class TextModel:
         found = self.tokenizer(text, return_offsets_mapping=True, verbose=False, **PLAIN)
         return np.array([start for start, _ in found["offset_mapping"]], np.int64)
 
-    def _read_windows(self, plans: Sequence[Plan], what: str, progress: Progress) -> list[dict[Span, Floats]]:
-        """Return for each plan what the model gives to its own labels in every window: (C,)."""
+    def _read_windows(self, plans: Sequence[Plan], what: str, progress: Progress) -> list["Windows"]:
+        """Return for each plan what the model gives for every window."""
         places = [(number, window) for number, plan in enumerate(plans) for window in plan.windows]
-        read = self._own([plans[number].text[start:end] for number, (start, end) in places], what, progress)
-        found: list[dict[Span, Floats]] = [{} for _ in plans]
-        for (number, window), own in zip(places, read, strict=True):
-            found[number][window] = own
-        return found
+        read = self._answer([plans[number].text[start:end] for number, (start, end) in places], what, progress)
+        rows: list[dict[Span, int]] = [{} for _ in plans]
+        for row, (number, window) in enumerate(places):
+            rows[number][window] = row
+        return [Windows(read, each) for each in rows]
 
-    def _explain(self, plan: Plan, own: dict[Span, Floats], progress: Progress) -> dict[Span, list[Word]]:
+    def _explain(self, plan: Plan, found: "Windows", progress: Progress) -> dict[Span, list[Word]]:
         """Return the words of the first windows, in the order of the sentences."""
         chosen: list[tuple[Span, Span]] = []  # window, word
         for window in (window for part in plan.parts for window in part):
-            found = words(plan.text, window, plan.cuts)
-            if len(chosen) + len(found) > EXPLAINED and chosen:
+            inside = words(plan.text, window, plan.cuts)
+            if len(chosen) + len(inside) > EXPLAINED and chosen:
                 break
-            chosen += [(window, word) for word in found[:EXPLAINED]]
+            chosen += [(window, word) for word in inside[:EXPLAINED]]
         without = [plan.text[a:start] + plan.text[end:b] for (a, b), (start, end) in chosen]
-        left = self.meaning.scores(self._own(without, EXPLAINING, progress))  # (words, 9)
+        left = self.meaning.scores(self._answer(without, EXPLAINING, progress).own)  # (words, 9)
         explained: dict[Span, list[Word]] = {}
         for (window, (start, end)), scores in zip(chosen, left, strict=True):
-            explained.setdefault(window, []).append(Word(start, end, self.meaning.scores(own[window]) - scores))
+            whole = self.meaning.scores(found.mean([window]).own[0])
+            explained.setdefault(window, []).append(Word(start, end, whole - scores))
         return explained
 
-    def _result(self, text: str, plan: Plan, own: dict[Span, Floats], explained: dict[Span, list[Word]]) -> TextResult:
-        whole = _mean(plan.whole, own)
-        found = []
+    def _result(self, text: str, plan: Plan, found: "Windows", explained: dict[Span, list[Word]]) -> TextResult:
+        whole = found.mean(plan.whole)
+        read = []
         for (start, end), part in zip(plan.spans, plan.parts, strict=True):
             share = _shares(part)
             said = tuple(
@@ -115,28 +127,37 @@ class TextModel:
                 for window, weight in zip(part, share, strict=True)
                 for word in explained.get(window, [])
             )
-            found.append(Sentence(start, end, self.meaning.scores(_mean(part, own)), said))
-        given = {label: float(value) for label, value in zip(self.meaning.labels, whole, strict=True)}
-        return TextResult(text, self.meaning.scores(whole), given, tuple(found), self.meaning.note)
+            read.append(Sentence(start, end, self.meaning.scores(found.mean(part).own[0]), said))
+        return TextResult(
+            text,
+            self.meaning.scores(whole.own[0]),
+            dict(zip(self.meaning.labels, whole.own[0].astype(float).tolist(), strict=True)),
+            tuple(read),
+            whole.features[0],
+            self.meaning.says,
+            self.meaning.note,
+        )
 
-    def _own(self, texts: Sequence[str], what: str, progress: Progress) -> Floats:
-        """Return what the model gives to its own labels in every text: (N, C)."""
-        logits = np.zeros((len(texts), len(self.meaning.labels)), np.float32)
+    def _answer(self, texts: Sequence[str], what: str, progress: Progress) -> Answer:
+        """Return what the model gives for every text."""
         tokens = [self._tokens(text) for text in texts]
-        done = 0
+        order: list[int] = []
+        parts: list[tuple[Floats, Floats]] = []
         for batch in _batches([len(row) for row in tokens]):
-            progress(what, done / len(texts))
-            logits[batch] = self._forward([tokens[row] for row in batch])
-            done += len(batch)
+            progress(what, len(order) / len(texts))
+            parts.append(self._forward([tokens[row] for row in batch]))
+            order += batch
         progress(what, 1.0)
-        return self.meaning.own(logits)
+        back = np.argsort(order)
+        logits, features = (np.concatenate(each)[back] for each in zip(*parts, strict=True))
+        return Answer(self.meaning.own(logits), features)
 
     def _tokens(self, text: str) -> list[int]:
         found = self.tokenizer(text, truncation=True, max_length=self.longest, split_special_tokens=True)["input_ids"]
         return list(found) or [self.tokenizer.pad_token_id or 0]  # the only word of a sentence may be left out
 
-    def _forward(self, rows: list[list[int]]) -> Floats:
-        """Read one batch: B rows of tokens -> logits (B, C)."""
+    def _forward(self, rows: list[list[int]]) -> tuple[Floats, Floats]:
+        """Read one batch: B rows of tokens -> logits (B, C), and the mean of the last hidden states (B, D)."""
         width = max(map(len, rows))
         tokens = torch.full((len(rows), width), self.tokenizer.pad_token_id or 0)
         mask = torch.zeros((len(rows), width), dtype=torch.long)
@@ -145,9 +166,23 @@ class TextModel:
             mask[row, : len(known)] = 1
         with torch.inference_mode():
             place = self.info.device
-            logits = self.network(input_ids=tokens.to(place), attention_mask=mask.to(place)).logits
-        found: Floats = logits.float().cpu().numpy()
-        return found
+            said = self.network(input_ids=tokens.to(place), attention_mask=mask.to(place), output_hidden_states=True)
+            shares = mask.to(place) / mask.to(place).sum(1, keepdim=True)
+            features = torch.einsum("bt,btd->bd", shares, said.hidden_states[-1].float())
+        return said.logits.float().cpu().numpy(), features.cpu().numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """What a network gave for the windows of one text."""
+
+    answer: Answer
+    rows: dict[Span, int]  # the window's place in the answer
+
+    def mean(self, windows: Sequence[Span]) -> Answer:
+        """Return the mean of some windows, by their length, as one text."""
+        rows = [self.rows[window] for window in windows]
+        return Answer(self.answer.own[rows], self.answer.features[rows]).mean(_shares(windows))
 
 
 def _windows(span: Span, cuts: NDArray[np.int64], room: int) -> Iterator[Span]:
@@ -178,12 +213,6 @@ def _shares(windows: Sequence[Span]) -> NDArray[np.float64]:
     lengths = np.array([end - start for start, end in windows], np.float64)
     shares: NDArray[np.float64] = lengths / lengths.sum()
     return shares
-
-
-def _mean(windows: Sequence[Span], own: dict[Span, Floats]) -> Floats:
-    """Return the mean of what was given in windows, by their length: (C,)."""
-    mean: Floats = (_shares(windows) @ np.stack([own[window] for window in windows])).astype(np.float32)
-    return mean
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:

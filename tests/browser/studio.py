@@ -13,8 +13,8 @@ from unittest import mock
 import uvicorn
 
 from emoscope.analyzer import Analyzer
+from emoscope.server import create_app
 from emoscope.settings import Settings
-from emoscope.studio import create_app
 from tests.fakes import HalfAndHalf
 
 

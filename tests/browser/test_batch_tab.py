@@ -46,7 +46,7 @@ def studio(tmp_path_factory):
 @pytest.fixture
 def page(visit, studio):
     page = visit(studio[0])
-    page.click("#tabs [role=tab] >> nth=3")
+    page.click("#tab-batch-button")
     return page
 
 
@@ -138,7 +138,7 @@ def test_a_row_opens_and_the_table_sorts_with_the_keyboard(page, visit, studio, 
     assert page.evaluate("document.activeElement.textContent") == "one.wav"  # the keyboard stays in its row
 
     other = visit(studio[0])
-    other.click("#tabs [role=tab] >> nth=3")
+    other.click("#tab-batch-button")
     assert other.locator("#table .card").is_hidden()  # another visitor sees nothing of it
 
 
@@ -182,7 +182,7 @@ def test_without_files_the_tab_asks_for_some(page):
 def test_a_phone_shows_it_all_and_axe_finds_nothing_serious(visit, studio, clips, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
     page = visit(studio[0], size=(390, 844), scheme=scheme)
-    page.click("#tabs [role=tab] >> nth=3")
+    page.click("#tab-batch-button")
     begin(page, clips)
     finish(page)
     assert page.evaluate("document.documentElement.scrollWidth") == 390

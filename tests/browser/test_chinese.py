@@ -15,7 +15,7 @@ KEPT = re.compile(
     | CREMA-D | RAVDESS | SAVEE | CASIA | BanglaSER | ASED | nEMO | AESDD | EmotionTTS | EmoGator
     | ZIP | CSV | JSON | PNG | SVG | WAV | MP3 | M4A | AAC | FLAC | OGG | Opus | WebM | MP4 | MOV | AMR | AIFF | MKV
     | NumPy | Praat | ELAN | Audacity | WebVTT | RTTM | logits | kHz | Hz | dB | ms | MB | kB | KB | GB
-    | cpu | cuda | fp32 | bf16 | int8 | half-and-half | compact-speech
+    | cpu | cuda | fp32 | bf16 | int8 | half-and-half | keywords | compact-speech
     | EMOSCOPE_[A-Z_]+ | outputs[\d_]* | (?:text|tone|late)\.wav | Jensen | Shannon
     | Ctrl | Shift | Alt | Home | End | PageUp | PageDown | Page\ Up | Page\ Down | Tab | Enter | Esc
     )(?![A-Za-z])""",
@@ -34,7 +34,7 @@ SHOWN = """() => {
     }
     return found.filter(Boolean);
 }"""
-TABS = ("speech", "live", "compare", "batch", "about")
+TABS = ("speech", "text", "live", "compare", "batch", "about")
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def put(page, side, file):
 
 
 def compare(page, sounds, files=TAKES):
-    page.click("#tabs [role=tab] >> nth=2")
+    page.click("#tab-compare-button")
     for side, file in zip("ab", files, strict=True):
         put(page, side, sounds / file)
     page.click("#compare")
@@ -135,7 +135,7 @@ def test_the_measure_is_switched_with_the_keyboard(page):
 
 def test_a_missing_recording_is_named_and_the_tab_goes_on(visit, known, sounds):
     page = visit(known[0])
-    page.click("#tabs [role=tab] >> nth=2")
+    page.click("#tab-compare-button")
     put(page, "a", sounds / "tone.wav")
     page.click("#compare")
     page.wait_for_selector(".toast-body >> text=Recording B is missing")
@@ -150,7 +150,7 @@ def test_a_comparison_is_cancelled(visit, known, sounds):
     address, outputs, gate = known
     before = set(outputs.glob("outputs_*"))
     page = visit(address)
-    page.click("#tabs [role=tab] >> nth=2")
+    page.click("#tab-compare-button")
     for side, file in zip("ab", TAKES, strict=True):
         put(page, side, sounds / file)
     gate.clear()

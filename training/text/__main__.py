@@ -7,6 +7,7 @@ Tokens and checkpoints stay in --cache, so an interrupted training goes on where
 """
 
 import argparse
+import json
 import logging
 from dataclasses import asdict
 from pathlib import Path
@@ -14,10 +15,12 @@ from pathlib import Path
 import torch
 
 from training.text import tokens
-from training.text.data import CACHE, LABELS, PERMISSIVE, TIERS, masks, prepare, read
+from training.text.batches import Batches
+from training.text.data import CACHE, LABELS, PERMISSIVE, TIERS, VERSIONS, masks, prepare, read, taught
 from training.text.evaluate import beaten, calibration_error, logits_of, offsets, scores, temperature
 from training.text.export import export
-from training.text.train import Batches, Config, shorter, train
+from training.text.train import Config, shorter, train
+from training.text.vectors import begun
 
 CHOICES = {"all": TIERS, "permissive": PERMISSIVE}  # licences
 
@@ -30,6 +33,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=CACHE, help="not in the repository")
     parser.add_argument("--tiers", choices=CHOICES, default="all", help="licences to learn from")
     parser.add_argument("--share", type=float, default=1.0, help="share of the steps; 0.01 tries everything out")
+    parser.add_argument("--beside", type=Path, help="folder of a variant, whose figures the card gives too")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -39,10 +43,14 @@ def main() -> None:
     config = shorter(Config(), arguments.share)
     table = read(arguments.data, "train", tiers)
     tokenizer = tokens.prepare(table, cache=cache)
-    written, heard = (prepare(arguments.data, "train", tokenizer, cache=cache, tiers=tiers, speech=speech)
-                      for speech in (False, True))  # fmt: skip
+    versions = [
+        prepare(arguments.data, "train", tokenizer, cache=cache, tiers=tiers, version=name) for name in VERSIONS
+    ]
+    first = begun(versions[0], len(tokenizer), config.shape.width, cache=cache)
     checkpoint = cache / f"checkpoint-{arguments.share:g}.pt"
-    network = train(Batches(written, heard, config), len(tokenizer), config, checkpoint=checkpoint).classifier
+    train(Batches(versions, config.drawing), first, config, checkpoint=checkpoint, until=config.untaught)
+    versions = taught(versions, table, cache=cache)
+    network = train(Batches(versions, config.drawing), first, config, checkpoint=checkpoint).classifier
 
     dev, test = (prepare(arguments.data, split, tokenizer, cache=cache) for split in ("dev", "test"))
     said_dev = logits_of(network, dev)
@@ -56,19 +64,24 @@ def main() -> None:
     found = scores(said, test)
     metrics = {
         "tiers": arguments.tiers,
-        "texts": len(written),
-        "languages": len(set(written.language)),
+        "texts": len(versions[0]),
+        "languages": len(set(versions[0].language)),
         "parameters": network.num_parameters(),
         "temperature": divisor,
         "offsets": dict(zip(LABELS, added.tolist(), strict=True)),
         "calibration_error": calibration_error(said, test),
         "yardstick": beaten(found),
         "scores": {part: asdict(one) for part, one in found.items()},
-        "datasets": sorted(masks(arguments.data).keys() & set(written.dataset)),
+        "datasets": sorted(masks(arguments.data).keys() & set(versions[0].dataset)),
         "licences": table.groupby("dataset").licence.first().to_dict(),
         "tiers_of": table.groupby("dataset").tier.first().to_dict(),
         "config": asdict(config),
     }
+    if arguments.beside:
+        variant = json.loads((arguments.beside / "metrics.json").read_text("utf-8"))
+        metrics["variant"] = {
+            name: variant[name] for name in ("tiers", "texts", "languages", "config", "yardstick", "scores")
+        }
     export(network, tokenizer, metrics, arguments.out)
     for part, one in metrics["yardstick"].items():
         logging.info("%s: %.3f / %.3f, yardstick %.3f / %.3f", part, one["accuracy"], one["f1"], *one["yardstick"])

@@ -2,16 +2,21 @@
 
 import json
 import logging
+import os
 import re
 import tempfile
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
+
+from training.text.teachers import held_out
 
 LABELS = ("angry", "disgusted", "fearful", "happy", "neutral", "other", "sad", "surprised")  # `unknown` has no texts
 TIERS = (
@@ -28,7 +33,8 @@ SPLITS = ("train", "dev", "test")
 CACHE = Path(tempfile.gettempdir()) / "emoscope-training-text"  # tokens, checkpoints, finished trainings
 LONGEST = 64  # tokens of a text in training; nine in ten texts are shorter
 PRIMARY = 0.7  # of the target, for the first of several labels; the others share the rest
-SMOOTHING = 0.03  # of the target, over the classes of the dataset
+
+TAUGHT = 0.8  # of the target, for what the linear teachers say
 
 log = logging.getLogger(__name__)
 
@@ -76,15 +82,35 @@ def spoken(text: str) -> str:
     return " ".join("".join(kept).split()) or text
 
 
-def targets(table: pd.DataFrame, allowed: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return what every row should be called, as distributions over the classes that compete: (N, 8)."""
-    target = np.zeros(allowed.shape, np.float32)
+def pieces(texts: list[str], seed: int = 0) -> list[str]:
+    """A random stretch of each text: at least half of its words, or of its letters where there are few words."""
+    random = np.random.default_rng(seed)
+    found = []
+    for text in texts:
+        words = text.split(" ")
+        units, glue = (words, " ") if len(words) > len(text) / 12 else (list(text), "")
+        count = int(random.integers((len(units) + 1) // 2, len(units) + 1))
+        first = int(random.integers(0, len(units) - count + 1))
+        found.append(glue.join(units[first : first + count]) or text)
+    return found
+
+
+VERSIONS: dict[str, Callable[[list[str]], list[str]]] = {
+    "written": list,
+    "spoken": lambda texts: [spoken(text) for text in texts],
+    "pieces": pieces,
+}
+
+
+def targets(table: pd.DataFrame) -> NDArray[np.float32]:
+    """Return what every row should be called, as distributions: (N, 8)."""
+    target = np.zeros((len(table), len(LABELS)), np.float32)
     for row, joined in enumerate(table.labels):
         names = [LABELS.index(name) for name in joined.split(";")]
         target[row, names[0]] = 1 if len(names) == 1 else PRIMARY
         for name in names[1:]:
             target[row, name] += (1 - PRIMARY) / (len(names) - 1)
-    return ((1 - SMOOTHING) * target + SMOOTHING * allowed / allowed.sum(1, keepdims=True)).astype(np.float32)
+    return target
 
 
 def competitors(table: pd.DataFrame, classes: dict[str, tuple[str, ...]]) -> NDArray[np.bool_]:
@@ -110,23 +136,50 @@ def rows(table: pd.DataFrame, texts: list[str], classes: dict[str, tuple[str, ..
          tokenizer: PreTrainedTokenizerFast) -> Rows:  # fmt: skip
     """Turn a table into numbers; `texts` are its own or those of another version."""
     tokens, first = encode(texts, tokenizer)
-    allowed = competitors(table, classes)
     label = np.array([LABELS.index(name) for name in table.label])
     return Rows(
-        tokens, first, label, targets(table, allowed), allowed, table.dataset.to_numpy(str), table.lang.to_numpy(str)
+        tokens,
+        first,
+        label,
+        targets(table),
+        competitors(table, classes),
+        table.dataset.to_numpy(str),
+        table.lang.to_numpy(str),
     )
 
 
 def prepare(data: Path, split: str, tokenizer: PreTrainedTokenizerFast, *, cache: Path, tiers: tuple[str, ...] = TIERS,
-            speech: bool = False) -> Rows:  # fmt: skip
-    """Return a split as numbers, as written or as spoken; keeps them in `cache`, which belongs to one tokenizer."""
-    file = cache / f"{split}-{'spoken' if speech else 'written'}.npz"
+            version: str = "written") -> Rows:  # fmt: skip
+    """Return one version of a split as numbers; keeps them in `cache`, which belongs to one tokenizer."""
+    file = cache / f"{split}-{version}.npz"
     if not file.exists():
         log.info("reading %s", file.stem)
         table = read(data, split, tiers)
-        texts = [spoken(text) for text in table.text] if speech else list(table.text)
-        made = rows(table, texts, masks(data), tokenizer)
-        cache.mkdir(parents=True, exist_ok=True)
-        np.savez(file, **vars(made))
+        made = rows(table, VERSIONS[version](list(table.text)), masks(data), tokenizer)
+        save(file, **vars(made))
     with np.load(file) as found:
         return Rows(**found)
+
+
+def save(file: Path, **arrays: NDArray[Any]) -> None:
+    """Write arrays, whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_name(f"{os.getpid()}-{file.name}")
+    np.savez(unfinished, **arrays)
+    unfinished.replace(file)
+
+
+def taught(versions: list[Rows], table: pd.DataFrame, *, cache: Path) -> list[Rows]:
+    """Mix what the linear teachers say of texts that are new to them into the targets of every version."""
+    file = cache / "teachers.npz"
+    if not file.exists():
+        texts = [VERSIONS[name](list(table.text)) for name in VERSIONS]
+        save(file, said=np.stack(held_out(table, texts, versions[0].target, versions[0].allowed)))
+    with np.load(file) as found:
+        said = found["said"]  # (V, N, 8)
+    return [replace(one, target=mixed(one.target, by)) for one, by in zip(versions, said, strict=True)]
+
+
+def mixed(target: NDArray[np.float32], said: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Targets of which teachers give a share, where there is a teacher: (N, 8) twice -> (N, 8)."""
+    return np.where(np.isnan(said), target, (1 - TAUGHT) * target + TAUGHT * said).astype(np.float32)

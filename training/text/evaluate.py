@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
+from training.text.batches import PAD_ID, pad, texts
 from training.text.data import LABELS, Rows
-from training.text.train import PAD_ID, pad, texts
 
 OTHER = LABELS.index("other")
 SEVEN = np.array([label != "other" for label in LABELS])

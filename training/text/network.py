@@ -1,5 +1,6 @@
 """The network: ModernBERT, narrow and shallow, which judges the mean of all tokens; and a head for hidden words."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,36 +17,70 @@ class Shape:
     """How large the network is. Most of the weights are the words' own: they cost no time."""
 
     width: int = 192
-    inner: int = 288  # of the gated layer
-    layers: int = 4
+    inner: int = 384  # of the gated layer
+    layers: int = 2
     heads: int = 6
-    dropout: float = 0.1
+    dropout: float = 0.2  # of what the classifier sees
 
 
 class Reader(nn.Module):
-    """A classifier of transformers, and beside it what is only needed to learn: a head that guesses hidden words."""
+    """A classifier of transformers, and beside it what is only needed to learn: a head that guesses hidden words.
+
+    It computes what transformers computes, written so that torch.compile makes it twice as fast on a processor.
+    """
 
     def __init__(self, words: int, shape: Shape) -> None:
         super().__init__()
         self.classifier = build(words, shape)
-        self.layers = self.classifier.model.layers
+        self.shape = shape
         self.guess = nn.Sequential(nn.Linear(shape.width, shape.width), nn.GELU(), nn.LayerNorm(shape.width))
-        self.bias = nn.Parameter(torch.zeros(words))
 
-    def deep(self, yes: bool) -> None:
-        """Use the attention layers, or let words pass them by: the mean of words alone learns fast and cheaply."""
-        self.classifier.model.layers = self.layers if yes else nn.ModuleList()
-
-    def forward(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens (B, T), what of them is text (B, T) -> logits (B, 8), features (B, T, D)."""
+    def forward(self, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Words' numbers (B, T, D), what of them is text (B, T) -> logits (B, 8), features (B, T, D)."""
         network = self.classifier
-        features = network.model(input_ids=tokens, attention_mask=mask).last_hidden_state  # (B, T, D)
+        features = self.features(words, mask)
         mean = (features * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)  # (B, D), as transformers does it
         return network.classifier(network.drop(network.head(mean))), features
 
-    def words(self, features: Tensor) -> Tensor:
-        """Features of hidden places (N, D) -> logits of the words that stood there (N, V)."""
-        return F.linear(self.guess(features), self.classifier.get_input_embeddings().weight, self.bias)
+    def features(self, words: Tensor, mask: Tensor) -> Tensor:
+        """Words' numbers (B, T, D) -> the same in context (B, T, D). Products in bfloat16, sums in float32."""
+        model = self.classifier.model
+        batch, length, width = words.shape
+        heads, size = self.shape.heads, width // self.shape.heads
+        cosine, sine = (turn.bfloat16() for turn in turns(length, size, self.classifier.config.rope_parameters))
+        gaps = torch.zeros(batch, 1, 1, length).masked_fill(~mask[:, None, None], -1e4)
+        x = model.embeddings.norm(words)
+        for number, layer in enumerate(model.layers):
+            h = x if number == 0 else layer.attn_norm(x)
+            parts = product(h, layer.attn.Wqkv).view(batch, length, 3, heads, size).permute(2, 0, 3, 1, 4)
+            query, key, value = parts  # (B, H, T, D / H) each
+            query, key = (part * cosine + turned(part) * sine for part in (query, key))
+            said = (query @ key.transpose(-1, -2)).float() / math.sqrt(size) + gaps
+            heard = (said.softmax(-1).bfloat16() @ value).transpose(1, 2).reshape(batch, length, width)
+            x = x + product(heard, layer.attn.Wo)
+            open_, gate = product(layer.mlp_norm(x), layer.mlp.Wi).chunk(2, -1)
+            x = x + product(F.gelu(open_.float()) * gate, layer.mlp.Wo)
+        features: Tensor = model.final_norm(x)
+        return features
+
+
+def product(x: Tensor, layer: nn.Linear) -> Tensor:
+    """A layer in bfloat16, which the processor multiplies several times faster."""
+    return F.linear(x.bfloat16(), layer.weight.bfloat16())
+
+
+def turns(length: int, size: int, parameters: dict[str, dict[str, float]]) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of rotary positions, (T, D / H) each."""
+    pace = 1 / parameters["full_attention"]["rope_theta"] ** (torch.arange(0, size, 2) / size)
+    angles = torch.outer(torch.arange(length).float(), pace)
+    angles = torch.cat([angles, angles], -1)
+    return angles.cos(), angles.sin()
+
+
+def turned(x: Tensor) -> Tensor:
+    """The second half, negated, before the first."""
+    first, second = x.chunk(2, -1)
+    return torch.cat([-second, first], -1)
 
 
 def build(words: int, shape: Shape) -> ModernBertForSequenceClassification:
@@ -64,8 +99,6 @@ def build(words: int, shape: Shape) -> ModernBertForSequenceClassification:
         eos_token_id=None,
         sep_token_id=None,
         classifier_pooling="mean",
-        embedding_dropout=shape.dropout,
-        mlp_dropout=shape.dropout,
         classifier_dropout=shape.dropout,
         id2label=dict(enumerate(LABELS)),
         label2id={label: number for number, label in enumerate(LABELS)},

@@ -1,12 +1,11 @@
-"""One training in three stages: words alone, words in context with some of them hidden, and emotions alone."""
+"""One training: emotions from labels and teachers, and beside them hidden words, which are guessed from the others."""
 
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,122 +13,59 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.text.data import Rows
+from training.text.batches import PAD_ID, Batch, Batches, Drawing
 from training.text.network import Reader, Shape
-from training.text.tokens import BEGIN, FIRST, MASK, PAD, SPECIAL
+from training.text.tokens import BEGIN, MASK, SPECIAL
 
-PAD_ID, BEGIN_ID, MASK_ID = (SPECIAL.index(name) for name in (PAD, BEGIN, MASK))
-GUESSES = 512  # hidden words judged per batch: each is compared with the whole vocabulary
+BEGIN_ID, MASK_ID = (SPECIAL.index(name) for name in (BEGIN, MASK))
+GUESSES = 384  # hidden words judged per batch
+OTHERS = 1000  # words that may be meant instead, beside those of the batch: the whole vocabulary is too dear
+EVERY = 500  # steps between checkpoints
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A part of the training with its own rise and fall of the learning rate."""
-
-    name: str
-    steps: int
-    rate: float
-    deep: bool = True  # with attention, or words alone
-    hidden: float = 0.0  # share of the words that are hidden and must be guessed
-    guess: float = 0.0  # weight of the guessing beside the emotions
 
 
 @dataclass(frozen=True)
 class Config:
     """Everything that decides a training."""
 
-    stages: tuple[Stage, ...] = (
-        Stage("words", 2000, 5e-3, deep=False),
-        Stage("language", 100, 2e-3, hidden=0.2, guess=0.3),
-        Stage("emotions", 1100, 1.5e-3),
-    )
-    lexical: float = 5.0  # how much faster the words' own numbers learn: each word is in few batches
-    tokens: int = 6144  # of a batch, padding included
+    steps: int = 13_000
+    kept: int = 7000  # step whose weights are averaged with the last ones: a step less deep into the training texts
+    untaught: int = 4000  # steps at the beginning that learn from labels alone
+    rate: float = 2e-3
+    word_rate: float = 1e-2  # words learn faster: each is in few batches
+    warm: int = 200  # steps
     decay: float = 0.05  # weight decay of matrices
-    spoken: float = 0.25  # share of texts without punctuation, emoji and names
-    dataset_power: float = 0.75  # a dataset is drawn as often as its rows to this power
-    class_power: float = 0.75  # a class within its dataset, likewise
-    first: float = 3.0  # how much more often English and Chinese are drawn
-    block: int = 60_000  # texts drawn at a time, then sorted by length into batches
+    hidden: float = 0.2  # share of the words that are hidden
+    alone: float = 0.25  # share of the steps at the end in which hidden words are not guessed,
+    hidden_alone: float = 0.2  # and share of the words that are hidden then
+    guess: float = 0.2  # weight of the guessing beside the emotions
     seed: int = 1
+    drawing: Drawing = field(default_factory=Drawing)
     shape: Shape = field(default_factory=Shape)
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Texts of about one length."""
+class Words:
+    """The words' numbers, of which a step changes only those that it has seen (Adam, lazily)."""
 
-    tokens: Tensor  # (B, T)
-    target: Tensor  # (B, 8)
-    allowed: Tensor  # (B, 8)
+    def __init__(self, weight: Tensor) -> None:
+        self.weight = weight.detach()
+        self.slope, self.square = torch.zeros_like(weight), torch.zeros_like(weight)
 
-    @property
-    def mask(self) -> Tensor:
-        """What is text, and not padding: (B, T)."""
-        return self.tokens != PAD_ID
+    def pick(self, rows: Tensor) -> Tensor:
+        """Some words' numbers, (R, D), to learn."""
+        return self.weight[rows].requires_grad_()
 
-
-def balance(rows: Rows, config: Config) -> NDArray[np.float64]:
-    """How often each text is drawn: datasets and their classes by a power of their size, two languages more often."""
-    _, dataset, sizes = np.unique(rows.dataset, return_inverse=True, return_counts=True)
-    cell = dataset * 8 + rows.label
-    counts = np.bincount(cell, minlength=len(sizes) * 8)
-    drawn = np.where(counts > 0, counts.clip(1) ** config.class_power, 0).reshape(-1, 8)
-    within = (drawn / drawn.sum(1, keepdims=True)).reshape(-1)  # share of a class in its dataset
-    weight = sizes[dataset] ** config.dataset_power * within[cell] / counts[cell]
-    weight = np.where(np.isin(rows.language, FIRST), config.first, 1.0) * weight
-    return weight / weight.sum()
-
-
-def draw(weight: NDArray[np.float64], count: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Draw rows evenly along the sum of their weights: as often as expected, give or take one."""
-    steps = (np.arange(count) + random.random()) / count
-    order = random.permutation(len(weight))
-    return order[np.searchsorted(np.cumsum(weight[order]), steps).clip(max=len(weight) - 1)]
-
-
-class Batches:
-    """Batches of a training, without end."""
-
-    def __init__(self, written: Rows, heard: Rows, config: Config) -> None:
-        self.versions, self.config = (written, heard), config
-        self.weight = balance(written, config)
-
-    def __call__(self, random: np.random.Generator) -> Iterator[Batch]:
-        """Draw a block, sort it by length, cut it into batches, shuffle them, and again."""
-        while True:
-            chosen = draw(self.weight, self.config.block, random)
-            version = (random.random(len(chosen)) < self.config.spoken).astype(int)
-            lengths = np.stack([rows.lengths for rows in self.versions])[version, chosen]
-            order = np.lexsort((random.random(len(chosen)), lengths))
-            cuts = [0]
-            for end in range(len(order)):
-                if (end - cuts[-1] + 1) * lengths[order[end]] > self.config.tokens:
-                    cuts.append(end)
-            parts = np.split(order, cuts[1:])
-            for number in random.permutation(len(parts)):
-                yield self.collate(chosen[parts[number]], version[parts[number]])
-
-    def collate(self, chosen: NDArray[np.int64], version: NDArray[np.int64]) -> Batch:
-        """Texts in one array, padded."""
-        picked = [texts(self.versions[v], row) for v, row in zip(version, chosen, strict=True)]
-        written = self.versions[0]
-        return Batch(pad(picked), torch.from_numpy(written.target[chosen]), torch.from_numpy(written.allowed[chosen]))
-
-
-def texts(rows: Rows, row: int) -> NDArray[np.uint16]:
-    """Tokens of one text."""
-    return rows.tokens[rows.first[row] : rows.first[row + 1]]
-
-
-def pad(picked: list[NDArray[np.uint16]]) -> Tensor:
-    """Texts of different lengths -> (B, T)."""
-    tokens = np.full((len(picked), max(map(len, picked))), PAD_ID, np.int64)
-    for number, text in enumerate(picked):
-        tokens[number, : len(text)] = text
-    return torch.from_numpy(tokens)
+    @torch.no_grad()
+    def learn(self, rows: Tensor, picked: Tensor, rate: float, *, betas: tuple[float, float] = (0.9, 0.99)) -> None:
+        """One step of Adam for the picked ones; both moments begin at the first slope, so none needs correction."""
+        slope = picked.grad
+        assert slope is not None
+        square = slope * slope
+        new = (self.square[rows].sum(1, keepdim=True) == 0).float()
+        self.slope[rows] = torch.lerp(self.slope[rows], slope, (1 - betas[0]) * (1 - new) + new)
+        self.square[rows] = torch.lerp(self.square[rows], square, (1 - betas[1]) * (1 - new) + new)
+        self.weight[rows] -= rate * self.slope[rows] / (self.square[rows].sqrt() + 1e-8)
 
 
 def cross_entropy(logits: Tensor, target: Tensor, allowed: Tensor) -> Tensor:
@@ -144,105 +80,125 @@ def hide(tokens: Tensor, share: float) -> tuple[Tensor, Tensor]:
     return tokens.masked_fill(hidden, MASK_ID), places[torch.randperm(len(places))[:GUESSES]]
 
 
-def learning_rate(step: int, stage: Stage) -> float:
-    """Up in a straight line over a twentieth of the steps, down in another."""
-    warm = max(stage.steps // 20, 1)
-    return stage.rate * min((step + 1) / warm, (stage.steps - step) / (stage.steps - warm + 1))
+def pace(step: int, config: Config) -> float:
+    """Share of the learning rate: up in a straight line, down in another."""
+    return min((step + 1) / config.warm, (config.steps - step) / max(config.steps - config.warm, 1))
 
 
-def loss_of(model: Reader, batch: Batch, stage: Stage) -> tuple[Tensor, Tensor]:
-    """The loss to learn from, and the part of it that the emotions make."""
-    if not stage.hidden:
-        with torch.autocast("cpu", torch.bfloat16):
-            logits, _ = model(batch.tokens, batch.mask)
-        emotions = cross_entropy(logits.float(), batch.target, batch.allowed).mean()
-        return emotions, emotions.detach()
-    tokens, places = hide(batch.tokens, stage.hidden)
-    rows, columns = places.T
-    with torch.autocast("cpu", torch.bfloat16):
-        logits, features = model(tokens, batch.mask)
-        words = model.words(features[rows, columns])
-    emotions = cross_entropy(logits.float(), batch.target, batch.allowed).mean()
-    guessing = F.cross_entropy(words.float(), batch.tokens[rows, columns])
-    return emotions + stage.guess * guessing, emotions.detach()
+def often(batches: Batches, words: int) -> Tensor:
+    """How often a word is offered to the guessing: its count to the power of 0.75, (V,)."""
+    counts = np.bincount(batches.versions[0].tokens, minlength=words)
+    return torch.from_numpy(counts**0.75)
 
 
-def train(batches: Batches, words: int, config: Config, *, checkpoint: Path) -> Reader:
-    """Train to the end, from where an earlier run stopped when there is a checkpoint; it is written every 100 steps."""
-    torch.manual_seed(config.seed)
-    model = Reader(words, config.shape).train()
-    optimiser = torch.optim.AdamW(groups(model, config), betas=(0.9, 0.98), foreach=True)
-    begun, done = resume(checkpoint, model, optimiser)
-    for number, stage in enumerate(config.stages[begun:], begun):
-        model.deep(stage.deep)
-        run_stage(model, optimiser, batches, stage, first=done, save=_Saver(checkpoint, number, model, optimiser),
-                  seed=config.seed + number)  # fmt: skip
-        done = 0
-    model.deep(True)
-    return model
+@dataclass
+class Trainer:
+    """A network on its way."""
 
-
-def groups(model: Reader, config: Config) -> list[dict[str, Any]]:
-    """Words, matrices and the rest, each with its pace and decay."""
-    words = model.classifier.get_input_embeddings().weight
-    matrices = [weight for weight in model.parameters() if weight.ndim > 1 and weight is not words]
-    rest = [weight for weight in model.parameters() if weight.ndim <= 1]
-    return [
-        {"params": [words], "weight_decay": config.decay / config.lexical, "pace": config.lexical},
-        {"params": matrices, "weight_decay": config.decay, "pace": 1.0},
-        {"params": rest, "weight_decay": 0.0, "pace": 1.0},
-    ]
-
-
-@dataclass(frozen=True)
-class _Saver:
-    file: Path
-    stage: int
     model: Reader
+    words: Words
     optimiser: torch.optim.Optimizer
+    offered: Tensor  # (V,)
+    config: Config
+    compute: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # the model, compiled or not
+    step: int = 0
 
-    def __call__(self, step: int) -> None:
+    def learn(self, batch: Batch) -> float:
+        """One step; returns the loss of the emotions."""
+        config, guessing = self.config, self.step < (1 - self.config.alone) * self.config.steps
+        tokens, places = hide(batch.tokens, config.hidden if guessing else config.hidden_alone)
+        others = torch.multinomial(self.offered, OTHERS, replacement=True) if guessing else tokens.new_zeros(0)
+        rows, inverse = torch.unique(torch.cat([tokens.flatten(), batch.tokens.flatten(), others]), return_inverse=True)
+        numbers = self.words.pick(rows)
+        here = inverse[: tokens.numel()].view(tokens.shape)
+        logits, features = self.compute(F.embedding(here, numbers), tokens != PAD_ID)
+        emotions = cross_entropy(logits.float(), batch.target, batch.allowed).mean()
+        loss = emotions
+        if guessing:
+            meant = inverse[tokens.numel() : 2 * tokens.numel()].view(tokens.shape)[tuple(places.T)]
+            said = self.model.guess(features[tuple(places.T)]).bfloat16() @ numbers.T.bfloat16()
+            loss = loss + config.guess * F.cross_entropy(said.float(), meant)
+        self.optimiser.zero_grad(set_to_none=False)
+        loss.backward()  # type: ignore[no-untyped-call]
+        share = pace(self.step, config)
+        for group in self.optimiser.param_groups:
+            group["lr"] = config.rate * share
+        torch.nn.utils.clip_grad_norm_(
+            [weight for group in self.optimiser.param_groups for weight in group["params"]], 1.0
+        )
+        self.optimiser.step()
+        self.words.learn(rows, numbers, config.word_rate * share)
+        self.step += 1
+        return float(emotions.detach())
+
+    def save(self, file: Path) -> None:
         """Write how far the training is, whole or not at all."""
-        unfinished = self.file.with_suffix(f".{os.getpid()}")
-        self.model.deep(True)
-        state: dict[str, Any] = {"stage": self.stage, "step": step, "model": self.model.state_dict()}
-        torch.save({**state, "optimiser": self.optimiser.state_dict()}, unfinished)
-        unfinished.replace(self.file)
+        unfinished = file.with_suffix(f".{os.getpid()}")
+        state = {"step": self.step, "model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
+        torch.save({**state, "slope": self.words.slope, "square": self.words.square}, unfinished)
+        unfinished.replace(file)
+
+    def resume(self, file: Path) -> None:
+        """Go on where a checkpoint was written."""
+        found = torch.load(file, weights_only=True)
+        self.model.load_state_dict(found["model"])
+        self.optimiser.load_state_dict(found["optimiser"])
+        self.words.slope.copy_(found["slope"])
+        self.words.square.copy_(found["square"])
+        self.step = int(found["step"])
+        log.info("going on at step %d", self.step)
 
 
-def resume(checkpoint: Path, model: Reader, optimiser: torch.optim.Optimizer) -> tuple[int, int]:
-    """Restore the model and the optimiser; return the stage and the step to go on with."""
-    if not checkpoint.exists():
-        return 0, 0
-    found = torch.load(checkpoint, weights_only=True)
-    model.load_state_dict(found["model"])
-    optimiser.load_state_dict(found["optimiser"])
-    log.info("going on at stage %d, step %d", found["stage"], found["step"])
-    return int(found["stage"]), int(found["step"])
+def start(batches: Batches, first: NDArray[np.float32], config: Config, *, compiled: bool = True) -> Trainer:
+    """Begin with the words' first numbers, (V, D)."""
+    torch.manual_seed(config.seed)
+    model = Reader(len(first), config.shape).train()
+    table = model.classifier.get_input_embeddings().weight.requires_grad_(False)
+    table.copy_(torch.from_numpy(first))
+    learned = [weight for weight in model.parameters() if weight.requires_grad]
+    groups = [{"params": [weight for weight in learned if weight.ndim > 1], "weight_decay": config.decay},
+              {"params": [weight for weight in learned if weight.ndim <= 1], "weight_decay": 0.0}]  # fmt: skip
+    optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), foreach=True)
+    torch.compiler.reset()  # an earlier network's graphs count against the limit, and past it nothing is compiled
+    compute = torch.compile(model, dynamic=False) if compiled else model
+    return Trainer(model, Words(table), optimiser, often(batches, len(first)), config, compute)
 
 
-def run_stage(model: Reader, optimiser: torch.optim.Optimizer, batches: Batches, stage: Stage, *, first: int,
-              save: _Saver, seed: int) -> None:  # fmt: skip
-    """One stage from step `first` on; an interrupted one draws other texts than it would have."""
-    stream = batches(np.random.default_rng([seed, first]))
+def train(batches: Batches, first: NDArray[np.float32], config: Config, *, checkpoint: Path, until: int | None = None,
+          compiled: bool = True, watch: Callable[[Reader], None] | None = None) -> Reader:  # fmt: skip
+    """Train to the end or `until` a step, from where an earlier run stopped when there is a checkpoint.
+
+    `watch` sees the network whenever a checkpoint is written.
+    """
+    last = config.steps if until is None else until
+    trainer = start(batches, first, config, compiled=compiled)
+    if checkpoint.exists():
+        trainer.resume(checkpoint)
+    stream = batches(np.random.default_rng([config.seed, trainer.step]))  # one resumed draws other texts
     started, losses = time.monotonic(), []
-    for step in range(first, stage.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(step, stage) * group["pace"]
-        loss, emotions = loss_of(model, next(stream), stage)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        losses.append(float(emotions))
-        if (step + 1) % 100 == 0 or step + 1 == stage.steps:
-            seconds = time.monotonic() - started
-            log.info("%s %d, loss %.3f, %.0f s", stage.name, step + 1, float(np.mean(losses[-100:])), seconds)
-            save(step + 1)
-            model.deep(stage.deep)
+    while trainer.step < last:
+        losses.append(trainer.learn(next(stream)))
+        if trainer.step == config.kept:
+            trainer.save(checkpoint.with_suffix(".kept.pt"))
+        if trainer.step % EVERY == 0 or trainer.step == last:
+            loss, seconds = float(np.mean(losses[-EVERY:])), time.monotonic() - started
+            log.info("step %d, loss %.3f, %.0f s", trainer.step, loss, seconds)
+            trainer.save(checkpoint)
+            if watch:
+                watch(trainer.model)
+                trainer.model.train()
+    if last == config.steps:
+        average(trainer.model, checkpoint.with_suffix(".kept.pt"))
+    return trainer.model
+
+
+def average(model: Reader, kept: Path) -> None:
+    """Move the weights half of the way back to those that were kept."""
+    before = torch.load(kept, weights_only=True)["model"]
+    model.load_state_dict({name: (weight + before[name]) / 2 for name, weight in model.state_dict().items()})
 
 
 def shorter(config: Config, share: float) -> Config:
     """The same training with fewer steps, for trying it out."""
-    stages = tuple(replace(stage, steps=max(1, round(stage.steps * share))) for stage in config.stages)
-    return replace(config, stages=stages)
+    numbers = {name: max(1, round(getattr(config, name) * share)) for name in ("steps", "kept", "untaught", "warm")}
+    return replace(config, **numbers)

@@ -1,8 +1,10 @@
-"""Short clips that the page offers to try: one sentence in several ways of speaking, computed, spoken by nobody.
+"""What the page offers to try: texts, and short clips of one sentence in several ways of speaking.
 
-`training/examples` makes them. They name how the voice is used and never an emotion: what a model hears is its answer.
+The clips are computed and spoken by nobody; `training/examples` makes them. They name how the voice is used and never
+an emotion: what a model hears is its answer. The texts were written for this page, in several languages.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,3 +27,5 @@ def _example(name: str) -> Example:
 
 
 EXAMPLES = tuple(_example(name) for name in ("calm", "lively", "pressed", "soft", "rising"))
+
+TEXTS: dict[str, str] = json.loads((HERE / "texts.json").read_text(encoding="utf-8"))  # their titles are `text.<name>`

@@ -11,11 +11,12 @@ from typing import Any, TypeAlias
 import gradio as gr
 
 from emoscope import export
-from emoscope.batch.writers import harmless
+from emoscope.cells import harmless
 from emoscope.compare import Difference, compare
 from emoscope.errors import Cancelled, InputError
 from emoscope.labels import LABELS
-from emoscope.results import Progress, Report
+from emoscope.report import Report
+from emoscope.results import Progress
 from emoscope.settings import Options
 from emoscope.studio import present
 from emoscope.studio.desk import Desk
@@ -135,7 +136,7 @@ def _file(side: Mapping[str, Any], name: str, language: Language) -> Path:
 
 def _hear(desk: Desk, file: Path, visit: Visit, tell: Progress) -> Heard:
     progress = until_moved_on(tell, visit)
-    report = desk.analyzer.analyze(file, Options(), name=file.name, progress=progress)
+    report = desk.line.analyze(file, Options(), name=file.name, progress=progress)
     progress("Writing the files", 0.0)
     return report, export.write(report, desk.settings.outputs)
 

@@ -10,7 +10,8 @@ import gradio as gr
 from emoscope import export
 from emoscope.errors import Cancelled
 from emoscope.live import Session
-from emoscope.results import Progress, Report
+from emoscope.report import Report
+from emoscope.results import Progress
 from emoscope.settings import Options
 from emoscope.studio import present
 from emoscope.studio.desk import Desk
@@ -18,7 +19,7 @@ from emoscope.studio.handlers import Answered
 from emoscope.studio.pace import Pace
 from emoscope.studio.parts import QUIETLY, part
 from emoscope.studio.plainly import plainly
-from emoscope.studio.tabs.speech import AT_ONCE
+from emoscope.studio.tabs.running import AT_ONCE
 from emoscope.studio.words import Language, language_of
 from emoscope.studio.work import Work
 
@@ -87,6 +88,6 @@ def _analyze(desk: Desk, session: Session, tell: Progress) -> tuple[Report, Path
         tell(what, done)
 
     name = strftime("live-%Y%m%d-%H%M%S.wav", localtime(session.began))
-    report = desk.analyzer.analyze(session.stop(), OPTIONS, name=name, progress=progress)
+    report = desk.line.analyze(session.stop(), OPTIONS, name=name, progress=progress)
     progress("Writing the files", 0.0)
     return report, export.write(report, desk.settings.outputs)

@@ -3,6 +3,7 @@
 import json
 import logging
 from pathlib import Path
+from textwrap import shorten
 from threading import Timer
 from typing import Any
 
@@ -11,20 +12,26 @@ from numpy.typing import NDArray
 
 from emoscope.audio import wav_bytes
 from emoscope.audio.playback import write_m4a
-from emoscope.results import Report, Waveform
+from emoscope.multimodal import disagreements
+from emoscope.report import Report
+from emoscope.results import Verdict, Waveform
 from emoscope.studio.shelf import Shelf
+from emoscope.studio.words import LOCALES, translate
 from emoscope.timeline import HOP, HOP_SECONDS, NAMES, RATE, Floats, Timeline
 
 log = logging.getLogger(__name__)
+
+View = dict[str, Any]  # JSON types
 
 DECISIVE = 100  # frames, 2 s: about a phrase
 FIRST_DRAW = 1.0  # seconds that the page gets to draw before the sound is compressed: both want the processor
 LONG = 120.0  # seconds; what is shorter is played from its WAV, at most 4 MB
 FINE, COARSE = 16, 80  # samples per column of the waveform: 1 ms, and 5 ms where that would be megabytes
+LONGEST_TEXT = 240  # characters of a sentence that are shown on the timeline
 MANY = 600 * RATE  # samples from which on the columns are coarse
 
 
-def view(report: Report, shelf: Shelf) -> dict[str, Any]:
+def view(report: Report, shelf: Shelf) -> View:
     """Return what the part `timeline` shows of a report.
 
     A long recording is played from a compressed copy. It is made while the visitor looks at the timeline already:
@@ -40,7 +47,8 @@ def view(report: Report, shelf: Shelf) -> dict[str, Any]:
         "frames": shelf.put("frames.u8", pack_frames(heard).tobytes()),
         "wave": shelf.put("wave.i8", pack_wave(wave.samples, step).tobytes()),
         "segments": shelf.put("segments.json", pack_segments(heard, smooth).encode()),
-        "evidence": None if report.silent else _evidence(report, shelf),
+        "evidence": _evidence(report, shelf),
+        "said": shelf.put("said.json", pack_said(report).encode()) if _is_timed(report) else None,
         "hop": HOP_SECONDS,
         "wave_hop": step / RATE,
         "start": heard.start,
@@ -93,9 +101,48 @@ def find_decisive(contributions: NDArray[np.float64]) -> tuple[int, int]:
     return first, first + DECISIVE
 
 
-def _evidence(report: Report, shelf: Shelf) -> dict[str, Any]:
-    """Return what every frame added to the odds of the verdict over the next likely emotion, and the decisive 2 s."""
-    heard, found = report.speech.timeline, report.verdict
+def pack_said(report: Report) -> str:
+    """Return the sentences whose times are known, and what else was heard beside the words, as JSON.
+
+    A sentence is [class of the words, start, end, probability, text, class of the voice or null, whether the two
+    disagree]; an event is [start, end, its name in every language].
+    """
+    if report.together is None or report.read is None:
+        raise ValueError("there are no sentences along this recording")
+    text, apart = report.read.text.text, {passage.start for passage in disagreements(report)}
+    sentences = [
+        [
+            int(passage.written.argmax()),
+            *(round(second, 3) for second in passage.time),
+            round(float(passage.written.max()), 4),
+            shorten(text[passage.start : passage.end], LONGEST_TEXT, placeholder="…"),
+            None if passage.spoken is None else int(passage.spoken.argmax()),
+            passage.start in apart,
+        ]
+        for passage in report.together.passages
+        if passage.time
+    ]
+    events = [
+        [*(round(second, 3) for second in line.time), {name: translate(event, name) for name in LOCALES}]
+        for line in report.read.transcript.lines
+        for event in line.events
+        if line.time
+    ]
+    return json.dumps({"sentences": sentences, "events": events}, ensure_ascii=False)
+
+
+def _is_timed(report: Report) -> bool:
+    return report.together is not None and any(passage.time for passage in report.together.passages)
+
+
+def _evidence(report: Report, shelf: Shelf) -> View | None:
+    """Return what every frame added to the odds of the voice's verdict over the next emotion, and the decisive 2 s.
+
+    None where there is nothing to hear.
+    """
+    if report.heard is None or report.heard.silent:
+        return None
+    heard, found = report.speech.timeline, Verdict.from_scores(report.speech.scores)
     against = found.runner_up if found.scores[found.runner_up] else None  # a model may know a single emotion
     shares = heard.contributions(found.emotion, against)  # (T,)
     first, last = find_decisive(shares)
@@ -111,7 +158,7 @@ def _evidence(report: Report, shelf: Shelf) -> dict[str, Any]:
     }
 
 
-def _compressed(wave: Waveform, shelf: Shelf) -> dict[str, Any]:
+def _compressed(wave: Waveform, shelf: Shelf) -> View:
     """Return where the compressed copy is, or will be in a moment; an hour takes about ten seconds."""
     reference = shelf.put("sound.m4a", b"")
     later = Timer(FIRST_DRAW, _compress, (wave, Path(reference["path"])))

@@ -4,21 +4,22 @@
 
 const picture = find(".picture");
 const sketch = find(".sketch");
+const WIDE = 620; // pixels from which on a caption may be long
 const GAP = 8; // pixels between two lanes
 
 let asked = false; // a drawing is due
 let stale = false; // the overview's too
 let ink = null; // the colours of light or dark
 
-/** Return {ruler, wave, area, strip, caption, evidence}, each {top, height, width}. */
+/** Return {ruler, wave, area, strip, heading, words, events, caption, evidence}, each {top, height, width}. */
 function lanes() {
   const [width, height] = [plot.clientWidth, plot.clientHeight];
-  const compact = height < 300;
-  const heights = { ruler: 24, wave: compact ? 40 : 62, area: 0, strip: 30, caption: 0, evidence: 0 };
+  const said = saidLanes();
+  const compact = height - sum(said) < 300;
+  const heights = { ruler: 24, wave: compact ? 40 : 62, area: 0, strip: 30, ...said, caption: 0, evidence: 0 };
   if (data.evidence) Object.assign(heights, { caption: 20, evidence: compact ? 34 : 46 });
   const gaps = { wave: GAP, area: 11, strip: data.evidence ? 6 : 0 };
-  const taken = [heights, gaps].flatMap(Object.values).reduce((sum, one) => sum + one, 0);
-  heights.area = Math.max(40, height - taken);
+  heights.area = Math.max(40, height - sum(heights) - sum(gaps));
   let top = 0;
   return Object.fromEntries(
     Object.entries(heights).map(([name, tall]) => {
@@ -27,6 +28,18 @@ function lanes() {
       return [name, lane];
     }),
   );
+}
+
+const sum = (heights) => Object.values(heights).reduce((total, one) => total + one, 0);
+
+/** Return how high the lanes of what is said are, 0 where there are no words. */
+function saidLanes() {
+  return { heading: data.sentences.length ? 20 : 0, words: data.sentences.length ? 30 : 0, events: data.events.length ? 20 : 0 };
+}
+
+/** Make the picture higher by the lanes of what is said. */
+function makeRoom() {
+  plot.style.setProperty("--more", sum(saidLanes()) + "px");
 }
 
 /** Ask for a drawing; `all` draws the overview too, whose picture does not depend on the window. */
@@ -44,7 +57,7 @@ function draw() {
   if (!shown || !plot.clientWidth) return;
   ink ??= mixInk();
   const pen = clean(picture, plot.clientWidth, plot.clientHeight);
-  const { ruler, wave, area, strip, caption, evidence } = lanes();
+  const { ruler, wave, area, strip, heading, words, events, caption, evidence } = lanes();
   drawRuler(pen, ruler, ink);
   drawWave(pen, wave, ink);
   const part = visible(view.from, view.to, area.width, shape === "lines" ? 0.5 : 1);
@@ -60,19 +73,24 @@ function draw() {
   pen.restore();
   drawTurningPoints(pen, area, strip, ink);
   drawStrip(pen, strip, part, ink);
+  if (data.sentences.length) {
+    writeCaption(pen, heading, say("timeline.said" + (data.apart && heading.width > WIDE ? ".apart" : "")));
+    drawSentences(pen, words, ink);
+    drawEvents(pen, events, ink);
+  }
   if (data.evidence) {
-    writeCaption(pen, caption);
+    writeCaption(pen, caption, data.evidence.caption);
     drawEvidence(pen, evidence, ink);
   }
   if (stale) drawOverview();
   stale = false;
 }
 
-function writeCaption(pen, lane) {
+function writeCaption(pen, lane, text) {
   pen.fillStyle = ink.soft;
   pen.font = "12px " + ink.font;
   pen.textBaseline = "alphabetic";
-  pen.fillText(data.evidence.caption, 0, lane.top + lane.height - 5);
+  pen.fillText(text, 0, lane.top + lane.height - 5);
 }
 
 function drawOverview() {

@@ -1,9 +1,10 @@
 // Pointer, wheel and keys over the picture.
 //
-// A drag seeks; on the ruler, or with Shift, it chooses a range. A click on a segment of the strip plays it. Two fingers
-// zoom and pan. A finger seeks only once it moves sideways or lifts, because it may be scrolling the page.
+// A drag seeks; on the ruler, or with Shift, it chooses a range. A click on a segment of the strip, or on a sentence,
+// plays it. Two fingers zoom and pan. A finger seeks only once it moves sideways or lifts, because it may be scrolling the page.
 
 const SLOP = 5; // pixels that a click may move
+const CLICKED = { strip: "segment", words: "sentence" }; // by lane, what a click on it plays
 const WHEEL = 0.0016; // of a notch of 100 makes a sixth of zoom
 const fingers = new Map(); // the pointers on the picture: id -> x
 
@@ -25,7 +26,7 @@ plot.addEventListener("pointerdown", (event) => {
   fingers.set(event.pointerId, event.clientX);
   if (fingers.size === 2) return startPinch();
   const lane = laneAt(event.clientY);
-  const kind = event.shiftKey || lane === "ruler" ? "choose" : lane === "strip" ? "segment" : "seek";
+  const kind = event.shiftKey || lane === "ruler" ? "choose" : (CLICKED[lane] ?? "seek");
   dragging = { kind, from: timeAt(event.clientX), x: event.clientX, moved: false };
   if (kind === "seek" && event.pointerType === "mouse") seek(dragging.from);
 });
@@ -60,6 +61,7 @@ function drop() {
     loop(true);
     place();
   } else if (kind === "segment" && !moved && from < endOf()) playSegment(shown.segments[segmentAt(from)]);
+  else if (kind === "sentence" && !moved) playSentence(from);
   else if (!moved) seek(from);
 }
 
@@ -123,6 +125,7 @@ const KEYS = {
   " ": toggle,
   "[": () => skip(-1),
   "]": () => skip(1),
+  s: () => playSentence(now()),
   Enter: () => playSegment(shown.segments[segmentAt(now())]),
   i: () => bound("from"),
   o: () => bound("to"),

@@ -239,6 +239,63 @@ function drawSegment(pen, lane, segment, ink) {
   writeLabel(pen, segment.class, Math.max(left, 0), Math.min(left + width, lane.width), lane.top + lane.height / 2 + 1, ink);
 }
 
+/** Draw every sentence in the colour of its words, with a foot in the colour of the voice where the two disagree. */
+function drawSentences(pen, lane, ink) {
+  for (const sentence of data.sentences) {
+    if (sentence.end < view.from || sentence.start > view.to) continue;
+    const left = Math.max(-8, xOf(sentence.start, lane.width));
+    const width = Math.max(1, Math.min(lane.width + 8, xOf(sentence.end, lane.width)) - left - 1.5);
+    pen.save();
+    pen.beginPath();
+    pen.roundRect(left, lane.top, width, lane.height, Math.min(6, width / 2));
+    pen.clip();
+    pen.fillStyle = emotions[sentence.class].colour;
+    pen.fillRect(left, lane.top, width, lane.height);
+    if (sentence.apart) drawFoot(pen, left, lane, width, emotions[sentence.voice].colour, ink);
+    const middle = lane.top + lane.height / 2 - (sentence.apart ? 2 : 0);
+    writeSentence(pen, sentence, Math.max(left, 0), Math.min(left + width, lane.width), middle, ink);
+    pen.restore();
+  }
+}
+
+function drawFoot(pen, left, lane, width, colour, ink) {
+  const top = lane.top + lane.height - 7;
+  pen.fillStyle = ink.paper;
+  pen.fillRect(left, top - 1.5, width, 1.5);
+  pen.fillStyle = colour;
+  pen.fillRect(left, top, width, 7);
+}
+
+/** Write as much of a sentence as there is room for. */
+function writeSentence(pen, sentence, left, right, y, ink) {
+  const room = right - left - 12;
+  if (room < 24) return;
+  pen.font = "12px " + ink.font;
+  pen.textBaseline = "middle";
+  pen.fillStyle = isDark(emotions[sentence.class].colour) ? "#ffffff" : "#16181a";
+  const share = room / pen.measureText(sentence.text).width;
+  const letters = [...sentence.text]; // characters, not halves of them
+  const cut = letters.slice(0, Math.max(1, Math.floor(share * letters.length) - 1)).join("") + "…";
+  pen.fillText(share < 1 ? cut : sentence.text, left + 6, y, room);
+}
+
+/** Name what else was heard where it was: laughter, music, …; what has no room beside the one before is left out. */
+function drawEvents(pen, lane, ink) {
+  pen.font = "12px " + ink.font;
+  pen.textBaseline = "middle";
+  pen.fillStyle = ink.soft;
+  let free = 0;
+  for (const { start, end, title } of data.events) {
+    if (end < view.from || start > view.to) continue;
+    const left = Math.max(free, xOf(start, lane.width), 0);
+    const text = "♪ " + title;
+    const wide = pen.measureText(text).width;
+    if (left > xOf(end, lane.width) || left + wide > lane.width) continue;
+    pen.fillText(text, left, lane.top + lane.height / 2 + 2);
+    free = left + wide + 12;
+  }
+}
+
 /** Write emoji and name into a segment, or the emoji alone, or nothing, as there is room. */
 function writeLabel(pen, winner, left, right, y, ink) {
   const room = right - left - 12;

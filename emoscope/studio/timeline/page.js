@@ -9,7 +9,7 @@ const sound = find(".sound");
 const plot = find(".plot");
 const emotions = props.emotions;
 
-let data = null; // {hop, start, seconds, smooth, frames, wave, waveHop, segments, evidence}
+let data = null; // {hop, start, seconds, smooth, frames, wave, waveHop, segments, evidence, sentences, events, apart}
 let shown = null; // {levels, segments, points, curve}
 let active = emotions.map(() => true); // the classes that are on
 let smooth = 0; // seconds
@@ -61,6 +61,11 @@ function segmentAt(time) {
     else high = middle;
   }
   return low;
+}
+
+/** Return the sentence that is being said at this time, or null. */
+function sentenceAt(time) {
+  return data.sentences.findLast(({ start, end }) => start <= time + 1e-6 && time < end) ?? null;
 }
 
 for (const node of element.querySelectorAll("[data-say]")) node.textContent = say(node.dataset.say);

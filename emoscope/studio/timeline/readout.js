@@ -23,6 +23,7 @@ function place() {
   placeRange();
   placeTip();
   markRow(time);
+  tellTime(time);
 }
 
 /** Write nine shares into a list that has an item per class. */
@@ -54,8 +55,18 @@ function placeTip() {
   const { shares, best } = frameAt(hover);
   find(".when").textContent = best === SILENT ? clock(hover) + " · " + titleOf(SILENT) : clock(hover);
   fill(find(".nine"), shares, best);
+  tipSentence(sentenceAt(hover));
   const left = x > plot.clientWidth / 2 ? x - tip.offsetWidth - 14 : x + 14;
   tip.style.transform = "translate(" + clamp(left, 0, plot.clientWidth - tip.offsetWidth) + "px, 30px)";
+}
+
+/** Show what is being said, and how its words read, in what is under the pointer. */
+function tipSentence(sentence) {
+  find(".said").hidden = !sentence;
+  if (!sentence) return;
+  find(".quote").textContent = sentence.text;
+  const read = titleOf(sentence.class) + " " + percent(sentence.probability);
+  find(".reads").textContent = say("timeline.reads", { emotion: read });
 }
 
 function markRow(time) {
@@ -75,6 +86,7 @@ function markRow(time) {
 function buildLists() {
   find(".legend").replaceChildren(...emotions.map(legendItem));
   find(".nine").replaceChildren(...emotions.map(tipItem));
+  tellKeys();
 }
 
 function legendItem(emotion, channel) {
@@ -164,6 +176,11 @@ const KEYS_TOLD = [
   ["L", "loop"],
   ["Esc", "escape"],
 ];
-find(".keys dl").replaceChildren(
-  ...KEYS_TOLD.flatMap(([keys, what]) => [make("dt", "", keys), make("dd", "", say("timeline.keys." + what))]),
-);
+const SENTENCE_KEY = ["S", "sentence"];
+
+/** List the keys; the one for sentences only where there are any. */
+function tellKeys() {
+  const keys = data.sentences.length ? [...KEYS_TOLD, SENTENCE_KEY] : KEYS_TOLD;
+  const items = keys.flatMap(([key, what]) => [make("dt", "", key), make("dd", "", say("timeline.keys." + what))]);
+  find(".keys dl").replaceChildren(...items);
+}

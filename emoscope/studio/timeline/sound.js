@@ -45,6 +45,13 @@ function playRange(from, to) {
 
 const playSegment = (segment) => playRange(segment.start, segment.end);
 
+/** Play the sentence at a time; where none is being said, go there. */
+function playSentence(time) {
+  const sentence = sentenceAt(time);
+  if (sentence) playSegment(sentence);
+  else seek(time);
+}
+
 /** Choose what plays; null for all. */
 function choose(next) {
   range = next;
@@ -128,9 +135,28 @@ find(".speed select").addEventListener("change", (event) => (sound.playbackRate 
 
 /** Listen to the other timelines on the page, as long as this one is on it. */
 function onWindow(name, heard) {
-  const listener = (event) => (element.isConnected ? heard(event.detail) : window.removeEventListener(name, listener));
-  window.addEventListener(name, listener);
+  listenTo(window, name, heard);
 }
+
+function listenTo(target, name, heard) {
+  const listener = (event) => (element.isConnected ? heard(event.detail) : target.removeEventListener(name, listener));
+  target.addEventListener(name, listener);
+}
+
+// What is said, which other parts of the page show as text: they ask for a sentence to be played, and are told the time.
+// Each tab may have a timeline; only the one that is seen is meant.
+
+let told = null; // the time that was told last
+
+const speaks = () => data?.sentences.length && plot.clientWidth;
+
+function tellTime(time) {
+  if (!speaks() || time === told) return;
+  told = time;
+  document.dispatchEvent(new CustomEvent("emoscope:time", { detail: { time } }));
+}
+
+listenTo(document, "emoscope:play", ({ start, end }) => speaks() && playRange(start, end));
 
 /** Give the sound its file; a compressed copy that is still being made is an empty file until then. */
 async function loadSound(file, comes, stillWanted) {

@@ -100,15 +100,16 @@ async function load() {
     fetched(value.wave, "arrayBuffer"),
     fetched(value.segments, "json"),
     value.evidence && fetched(value.evidence.curve, "arrayBuffer"),
+    value.said && fetched(value.said, "json"),
   ]).catch(() => null);
   if (!stillWanted()) return;
   if (!files) return void (find(".trouble").textContent = say("timeline.trouble"));
-  const [frames, wave, segments, curve] = files;
-  open(value, new Uint8Array(frames), new Int8Array(wave), segments, curve && new Int8Array(curve));
+  const [frames, wave, segments, curve, said] = files;
+  open(value, new Uint8Array(frames), new Int8Array(wave), segments, curve && new Int8Array(curve), said);
   await loadSound(value.audio, value.audio_comes, stillWanted);
 }
 
-function open(value, frames, wave, segments, curve) {
+function open(value, frames, wave, segments, curve, said) {
   const { hop, start, seconds, wave_hop: waveHop } = value;
   data = {
     hop,
@@ -120,6 +121,7 @@ function open(value, frames, wave, segments, curve) {
     wave: halvings(wave),
     segments: segments.map(([winner, from, to, probability]) => ({ class: winner, start: from, end: to, probability })),
     evidence: value.evidence && openEvidence(value.evidence, curve),
+    ...openSaid(said),
   };
   active = emotions.map(() => true);
   smooth = value.smooth;
@@ -127,6 +129,7 @@ function open(value, frames, wave, segments, curve) {
   parked = 0;
   view = { from: start, to: start + seconds };
   showEvidence();
+  makeRoom();
   buildLists();
   find(".all").hidden = true;
   find(".smoothing input").max = Math.max(3, smooth);
@@ -140,6 +143,18 @@ function open(value, frames, wave, segments, curve) {
   showAll();
   if (group) tellEnds(true);
   element.dataset.ready = String(turn);
+}
+
+/** Return {sentences, events, apart} with values by name, apart where a voice disagrees; all are empty without words. */
+function openSaid(said) {
+  const { sentences, events } = said ?? { sentences: [], events: [] };
+  return {
+    sentences: sentences.map(([winner, start, end, probability, text, voice, apart]) => {
+      return { class: winner, start, end, probability, text, voice, apart };
+    }),
+    apart: sentences.some(([, , , , , , apart]) => apart),
+    events: events.map(([start, end, title]) => ({ start, end, title: title[language] })),
+  };
 }
 
 function openEvidence({ label, against, start, end, share }, values) {

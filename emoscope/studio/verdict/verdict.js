@@ -44,9 +44,10 @@ function show() {
   find(".model").textContent = [verdict.model, verdict.note].filter(Boolean).join(language === "en" ? " " : "");
 }
 
+if (props.help) find("[data-say='verdict.empty_help']").dataset.say = props.help; // what is to be given here
 fill(element);
 watch("value", () => {
   show();
-  if (props.value && matchMedia("(max-width: 720px)").matches) element.scrollIntoView({ behavior: "smooth" }); // it is below
+  if (props.value && !props.value.again && matchMedia("(max-width: 720px)").matches) element.scrollIntoView({ behavior: "smooth" }); // it is below
 });
 show();
