@@ -1,5 +1,6 @@
 """The models for words: text classifiers, the speech recogniser and trained fusion heads, each loaded once."""
 
+import logging
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from emoscope import models
-from emoscope.errors import OptionError
+from emoscope.errors import EmoscopeError, OptionError
 from emoscope.fusion import METHODS
 from emoscope.report import Read
 from emoscope.results import ModelInfo, Progress, Recording, quiet
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     LoadText = Callable[[Path | str], TextModel]
     LoadRecogniser = Callable[[], Recogniser]
     Model = TypeVar("Model", SpeechModel, TextModel)
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 LOOK = 0.2  # seconds between two looks whether somebody who waits has cancelled
@@ -77,6 +80,10 @@ class Readers:
         choice = models.resolve_text(self.settings.text_model if name == "auto" else name, self.settings.models)
         return self._once(choice.folder, lambda: noted(self._load_text(choice.folder), choice.note), progress)
 
+    def warm(self) -> None:
+        """Load the text model in the background, so that the first text does not have to wait for it."""
+        threading.Thread(target=self._warm, name="text-model-loader", daemon=True).start()
+
     def head(self, method: str, speech: ModelInfo, text: ModelInfo) -> "Head | None":
         """Return the trained head of this name, or None for a method of `fusion`; raises OptionError, ModelError."""
         self.check_fusion(method)
@@ -97,6 +104,12 @@ class Readers:
         trained = heads.names(self.settings.models)
         if method not in trained:
             raise OptionError(f"Fusion is {', '.join([*METHODS, *trained])}, not “{method}”.")
+
+    def _warm(self) -> None:
+        try:
+            self.text_model()
+        except EmoscopeError as error:  # whoever reads a text is told
+            log.warning("%s", error)
 
     def _once(self, key: "Hashable", load: "Callable[[], T]", progress: Progress) -> T:
         with self._loading:

@@ -1,5 +1,6 @@
 """What every test may use, and the order: quick tests, then the browser, then slow ones if asked for."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # ONNX Runtime reads it when it is imported
 
 
 def pytest_addoption(parser):
@@ -47,7 +49,5 @@ def _cost(item):
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch):
     """Keep a developer's EMOSCOPE_* settings out of the tests."""
-    import os
-
     for name in [name for name in os.environ if name.startswith("EMOSCOPE_")]:
         monkeypatch.delenv(name)

@@ -26,6 +26,7 @@ READ = {
     "EMOSCOPE_TEXT_WEIGHT": ("0.4", "text_weight", 0.4),
     "EMOSCOPE_KEEP": ("30d,10GB", "keep", "30d,10GB"),
     "EMOSCOPE_DATABASE_URL": ("postgresql://host/name", "database_url", "postgresql://host/name"),
+    "EMOSCOPE_QUEUE": ("5", "queue", 5),
 }
 
 

@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 
 from emoscope.api.metrics import Metrics
 from emoscope.api.problems import Problem
-from emoscope.api.uploads import Form, receive
+from emoscope.api.uploads import Form, let_out, receive
 from emoscope.errors import EmoscopeError, InputError, StorageError
 from emoscope.history import Keeper, Kept, Run
 from emoscope.jobs import Job, Jobs, Task
@@ -49,6 +49,7 @@ class Office:
             self.jobs.check_room()
             return await receive(request, self.uploads, round(self.settings.max_mb * 1e6), kinds)
         except (EmoscopeError, Problem) as error:
+            await let_out(request)
             raise Problem.of(error).closing() from None
 
     async def answer(self, request: Request, form: Form, read: Callable[[Form], Task]) -> Response:

@@ -1,11 +1,12 @@
 """What a request carries, taken in piece by piece: files go to disk, and nothing is read beyond its limit."""
 
+import asyncio
 import json
 import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,6 +15,7 @@ from fastapi import Request
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
+from starlette.requests import ClientDisconnect
 
 from emoscope import claims, export
 from emoscope.api.problems import Problem
@@ -28,6 +30,7 @@ LONGEST_NAME = 200  # characters of a file's name
 AROUND = 10_000  # bytes that the parts' own headers may take
 FILE, TRANSCRIPT = "file", "transcript"  # the parts that are files
 NAMELESS = "recording"
+UNREAD, LINGERING = 2_000_000, 2.0  # bytes and seconds that a refused body may still take
 
 TOO_LARGE = "The file is larger than {most:g} MB, the limit of this server. Cut it, or save it as MP3 or M4A."
 TOO_LONG = "The field “{name}” is longer than {most:g} MB. Send less at a time."
@@ -101,6 +104,20 @@ async def receive(request: Request, folder: Path, limit: int, kinds: Iterable[st
     finally:
         reader.close()
     return form
+
+
+async def let_out(request: Request) -> None:
+    """Read a little more of a body that is refused, and forget it.
+
+    A connection that is closed with bytes unread is reset, and a client that is still sending never sees the answer.
+    """
+    left = UNREAD
+    with suppress(RuntimeError, ClientDisconnect, TimeoutError):  # it was read to its end already; nobody is there
+        async with asyncio.timeout(LINGERING):
+            async for piece in request.stream():
+                left -= len(piece)
+                if left < 0:
+                    return
 
 
 async def _whole(request: Request, most: int) -> bytes:

@@ -166,6 +166,7 @@ class Graph(nn.Module):
 
 
 def _libraries() -> None:
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime reports to its maker otherwise
     try:
         import onnxruntime  # noqa: F401 — only to see that they are there
         import onnxscript  # noqa: F401

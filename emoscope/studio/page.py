@@ -19,6 +19,7 @@ TABS = {  # by name, which is also the key of its title
     "batch": batch.build,
     "about": about.build,
 }
+WORDS = ("text", "together")  # tabs whose model is loaded when somebody turns to them
 LOOK_AGAIN = 1.0, 20.0  # seconds between two looks at the model: while something comes, and afterwards
 CLEAN = 600, 86_400  # seconds: every ten minutes, what is older than a day
 
@@ -30,8 +31,10 @@ def build(desk: Desk) -> gr.Blocks:
         _follow_status(demo, part("header"), desk)
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             for name, place in TABS.items():
-                with gr.Tab(label(f"page.{name}"), id=name, elem_id=f"tab-{name}"):
+                with gr.Tab(label(f"page.{name}"), id=name, elem_id=f"tab-{name}") as tab:
                     place(desk)
+                if name in WORDS:
+                    tab.select(desk.analyzer.readers.warm, None, None, **QUIETLY)
     return demo
 
 

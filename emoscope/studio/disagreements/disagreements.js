@@ -4,6 +4,7 @@
 const find = (selector) => element.querySelector(selector);
 const { language, say, fill } = window.emoscope;
 const emotions = new Map(props.emotions.map((emotion) => [emotion.name, emotion]));
+const SVG = "http://www.w3.org/2000/svg";
 let order = ""; // of the rows that are there
 
 function make(name, className, text) {
@@ -24,12 +25,21 @@ function makeSign(name) {
   return node;
 }
 
+function makeTriangle() {
+  const drawing = document.createElementNS(SVG, "svg");
+  drawing.setAttribute("viewBox", "0 0 24 24");
+  drawing.setAttribute("aria-hidden", "true");
+  const shape = document.createElementNS(SVG, "path");
+  shape.setAttribute("d", "M8 5.5v13l11-6.5z");
+  drawing.append(shape);
+  return drawing;
+}
+
 function makePlay({ time: [start, end], sentence }) {
   const button = make("button", "play");
   button.type = "button";
   button.setAttribute("aria-label", say("together.play", { sentence, time: clock(start) }));
-  button.innerHTML = '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M8 5.5v13l11-6.5z"></path></svg>';
-  button.append(make("span", "", clock(start)));
+  button.append(makeTriangle(), make("span", "", clock(start)));
   button.addEventListener("click", () => {
     document.dispatchEvent(new CustomEvent("emoscope:play", { detail: { start, end } }));
   });
