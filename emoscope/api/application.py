@@ -1,5 +1,6 @@
 """The REST interface as an application of its own, so that everything within it is answered as it documents."""
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.routing import Mount
 
 import emoscope
 from emoscope.api import schema
@@ -40,7 +42,9 @@ def add_api(app: FastAPI, office: Office) -> None:
         """Return what Prometheus reads."""
         return Response(office.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
-    app.mount(PREFIX, create_api(office))
+    ours = Mount(PREFIX, create_api(office))
+    ours.path_regex = re.compile(ours.path_regex.pattern, re.DOTALL)  # a line break in a path is ours to refuse, too
+    app.router.routes.append(ours)
     app.add_middleware(Measured, metrics=office.metrics, prefix=PREFIX)
 
 

@@ -34,7 +34,7 @@ SHOWN = """() => {
     }
     return found.filter(Boolean);
 }"""
-TABS = ("speech", "text", "live", "compare", "batch", "about")
+TABS = ("speech", "text", "together", "live", "compare", "batch", "about")
 
 
 @pytest.fixture
