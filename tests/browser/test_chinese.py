@@ -10,10 +10,10 @@ from tests.browser.conftest import Visits, analyze, choose
 # What may stand in Latin letters on a Chinese page: names, licences, formats, units, devices and keys.
 KEPT = re.compile(
     r"""(?<![A-Za-z])(?:
-    Emoscope(?:\ compact)? | Emotion2Vec\+ | Large | Base | Seed | FunASR(?:\ Model\ License)? | ModelScope
-    | Hugging\ Face | English | MIT | CC[ -]BY-NC-SA
+    Emoscope(?:\ compact(?:\ text)?)? | Emotion2Vec\+ | Large | Base | Seed | FunASR(?:\ Model\ License)? | ModelScope
+    | Hugging\ Face | SenseVoice\ Small | \./run\.sh\ (?:models\ download\ sensevoice|train-fusion) | English | MIT | CC[ -]BY-NC-SA
     | CREMA-D | RAVDESS | SAVEE | CASIA | BanglaSER | ASED | nEMO | AESDD | EmotionTTS | EmoGator
-    | ZIP | CSV | JSON | PNG | SVG | WAV | MP3 | M4A | AAC | FLAC | OGG | Opus | WebM | MP4 | MOV | AMR | AIFF | MKV
+    | ZIP | CSV | JSON | PNG | SVG | WAV | MP3 | M4A | AAC | FLAC | OGG | Opus | WebM | MP4 | MOV | AMR | AIFF | MKV | SRT | VTT | TXT
     | NumPy | Praat | ELAN | Audacity | WebVTT | RTTM | logits | kHz | Hz | dB | ms | MB | kB | KB | GB
     | cpu | cuda | fp32 | bf16 | int8 | half-and-half | keywords | compact-speech
     | EMOSCOPE_[A-Z_]+ | outputs[\d_]* | (?:text|tone|late)\.wav | Jensen | Shannon
