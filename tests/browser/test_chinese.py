@@ -11,9 +11,10 @@ from tests.browser.conftest import Visits, analyze, choose
 KEPT = re.compile(
     r"""(?<![A-Za-z])(?:
     Emoscope(?:\ compact(?:\ text)?)? | Emotion2Vec\+ | Large | Base | Seed | FunASR(?:\ Model\ License)? | ModelScope
-    | Hugging\ Face | SenseVoice\ Small | \./run\.sh\ (?:models\ download\ sensevoice|train-fusion) | English | MIT | CC[ -]BY-NC-SA
+    | Hugging\ Face | SenseVoice\ Small | SRT | VTT | TXT
+    | \./run\.sh\ (?:models\ download\ sensevoice|train-fusion) | English | MIT | CC[ -]BY-NC-SA
     | CREMA-D | RAVDESS | SAVEE | CASIA | BanglaSER | ASED | nEMO | AESDD | EmotionTTS | EmoGator
-    | ZIP | CSV | JSON | PNG | SVG | WAV | MP3 | M4A | AAC | FLAC | OGG | Opus | WebM | MP4 | MOV | AMR | AIFF | MKV | SRT | VTT | TXT
+    | ZIP | CSV | JSON | PNG | SVG | WAV | MP3 | M4A | AAC | FLAC | OGG | Opus | WebM | MP4 | MOV | AMR | AIFF | MKV
     | NumPy | Praat | ELAN | Audacity | WebVTT | RTTM | logits | kHz | Hz | dB | ms | MB | kB | KB | GB
     | cpu | cuda | fp32 | bf16 | int8 | half-and-half | keywords | compact-speech
     | EMOSCOPE_[A-Z_]+ | outputs[\d_]* | (?:text|tone|late)\.wav | Jensen | Shannon
