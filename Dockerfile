@@ -8,7 +8,7 @@ RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /u
 
 # The packages, without a line of Emoscope: made again only when a list of requirements changes.
 FROM base AS packages
-# On PyPI, PyTorch for Linux comes with CUDA (--build-arg TORCH_INDEX=https://pypi.org/simple); here are the CPU wheels.
+# On pip's usual index PyTorch for Linux comes with CUDA (the CUDA variant names that one); here are the CPU wheels.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 COPY run.sh requirements.txt constraints.txt ./
 # For pip, a 0 in PIP_NO_COMPILE is what switches compiling off.

@@ -3,7 +3,7 @@
 # ./run.sh test        set up, with the test tools, and run the tests (arguments go to pytest)
 # ./run.sh setup       set up, and nothing else
 # ./run.sh COMMAND ... set up and run the command line: ./run.sh analyze clip.mp3
-# TORCH_INDEX          where pip takes PyTorch from; https://download.pytorch.org/whl/cpu has it without CUDA
+# TORCH_INDEX          where pip takes PyTorch from, such as its publisher's index of wheels without CUDA
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 venv="${EMOSCOPE_VENV:-$root/.venv}"
