@@ -35,7 +35,7 @@ def create_app(analyzer: "Analyzer", settings: Settings) -> FastAPI:
     office = Office(analyzer, settings, jobs, keeper, Metrics(analyzer, jobs), uploads.place())
     live = Live(analyzer.listen, limit=longest(settings))
     folder = studio.prepare()
-    demo = studio.build(Desk(analyzer, settings, live, jobs))
+    demo = studio.build(Desk(analyzer, settings, live, keeper, jobs))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

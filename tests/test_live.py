@@ -17,6 +17,7 @@ from fastapi.testclient import TestClient
 from emoscope.analyzer import Analyzer
 from emoscope.audio.stream import Recent, Resampler
 from emoscope.errors import AudioError, InputError, ModelError
+from emoscope.history import Keeper
 from emoscope.labels import INDEX
 from emoscope.live import (
     CONTEXT,
@@ -508,7 +509,7 @@ def test_the_recorder_is_a_script(browser):
 def desk(tmp_path, begin):
     settings = settings_for(tmp_path)
     analyzer, gate = patient_analyzer(settings)
-    return Desk(analyzer, settings, begin(analyzer.listen)), gate
+    return Desk(analyzer, settings, begin(analyzer.listen), Keeper(settings)), gate
 
 
 def test_a_stop_leaves_a_report_of_all_that_was_said(desk):

@@ -13,6 +13,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from emoscope.analyzer import Analyzer
+from emoscope.history import Keeper
 from emoscope.labels import EMOTIONS, INDEX, LABELS
 from emoscope.readers import Readers
 from emoscope.studio import present, reading, theme
@@ -52,7 +53,7 @@ def desk(tmp_path, monkeypatch, gate):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "shelf"))
     settings = settings_for(tmp_path)
     readers = Readers(settings, load_text=lambda _folder: Patient(gate=gate))
-    return Desk(Analyzer(settings, readers=readers), settings, live=None)
+    return Desk(Analyzer(settings, readers=readers), settings, live=None, keeper=Keeper(settings))
 
 
 def chosen(words, model="auto", visit=None):

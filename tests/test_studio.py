@@ -21,6 +21,7 @@ from gradio_client.exceptions import AppError
 
 from emoscope.analyzer import Analyzer, Status
 from emoscope.errors import InputError, OptionError
+from emoscope.history import Keeper
 from emoscope.server import serve
 from emoscope.settings import Options, Settings
 from emoscope.studio.walls import is_closed
@@ -334,7 +335,7 @@ def handlers(tmp_path):
     mine.mkdir(parents=True)
     for name in ("config.yaml", "model.pt"):
         (mine / name).touch()
-    return Handlers(Desk(patient_analyzer(settings)[0], settings, live=None))
+    return Handlers(Desk(patient_analyzer(settings)[0], settings, live=None, keeper=Keeper(settings)))
 
 
 def analyze_with(handlers, clip, model):

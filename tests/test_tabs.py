@@ -17,6 +17,7 @@ import soundfile
 from emoscope import batch as batches_of_files
 from emoscope.analyzer import Analyzer
 from emoscope.compare import Difference
+from emoscope.history import Keeper
 from emoscope.labels import LABELS
 from emoscope.studio import batches
 from emoscope.studio.desk import Desk
@@ -68,7 +69,7 @@ def desk(tmp_path, monkeypatch, gate):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "shelf"))
     settings = settings_for(tmp_path)
     analyzer = Analyzer(settings, load=lambda _folder: Held(gate=gate))
-    return Desk(analyzer, settings, live=None)  # neither tab listens live
+    return Desk(analyzer, settings, live=None, keeper=Keeper(settings))  # neither tab listens live
 
 
 def content(reference):

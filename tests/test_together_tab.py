@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from emoscope.analyzer import Analyzer
+from emoscope.history import Keeper
 from emoscope.labels import INDEX, LABELS
 from emoscope.readers import Readers
 from emoscope.settings import Options
@@ -76,7 +77,9 @@ def studio(tmp_path, monkeypatch):
     hears.gate.set()
     readers = Readers(settings, load_text=lambda _folder: reads, load_recogniser=lambda: writes)
     analyzer = Analyzer(settings, load=lambda _folder: hears, readers=readers)
-    return Studio(Handlers(Desk(analyzer, settings, live=None)), hears, reads, writes, tmp_path)
+    return Studio(
+        Handlers(Desk(analyzer, settings, live=None, keeper=Keeper(settings))), hears, reads, writes, tmp_path
+    )
 
 
 @pytest.fixture
