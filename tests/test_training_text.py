@@ -15,19 +15,31 @@ from emoscope.labels import INDEX
 from emoscope.text.load import load
 from training.text import data, tokens
 from training.text.batches import LENGTHS, Batches, Drawing, balance, draw
-from training.text.data import LABELS, LONGEST, PERMISSIVE, PRIMARY, TIERS, VERSIONS, mixed, pieces, spoken
+from training.text.data import LABELS, LONGEST, PERMISSIVE, PRIMARY, TIERS, VERSIONS, partners, pieces, spoken
 from training.text.evaluate import beaten, calibration_error, logits_of, offsets, score, scores, temperature
 from training.text.export import export
 from training.text.network import Reader, Shape
-from training.text.teachers import fit, held_out, log_softmax
-from training.text.train import BEGIN_ID, MASK_ID, Config, Words, cross_entropy, hide, pace, shorter, train
+from training.text.taught import judged, taught
+from training.text.teachers import FOLDS, fit, held_out, log_softmax
+from training.text.train import (
+    AGAIN,
+    BEGIN_ID,
+    MASK_ID,
+    Config,
+    Words,
+    cross_entropy,
+    fresh,
+    hide,
+    pace,
+    shorter,
+    train,
+)
 from training.text.vectors import neighbours, vectors
 
 ANGRY, HAPPY, NEUTRAL, OTHER, SAD = (LABELS.index(name) for name in ("angry", "happy", "neutral", "other", "sad"))
 SAYS = {"angry": "what an awful mess", "happy": "such a joyful day", "sad": "so lonely now", "neutral": "the bus stops"}
 SMALL = Config(
     steps=80,
-    untaught=10,
     kept=60,
     rate=5e-3,
     warm=4,
@@ -73,7 +85,8 @@ def trained(prepared, tmp_path_factory: pytest.TempPathFactory):
     tokenizer, rows, versions = prepared
     checkpoint = tmp_path_factory.mktemp("run") / "checkpoint.pt"
     first = vectors(rows, len(tokenizer), SMALL.shape.width)
-    return train(Batches(versions, SMALL.drawing), first, SMALL, checkpoint=checkpoint, compiled=False), checkpoint
+    model = fresh(first, SMALL)
+    return train(Batches(versions, SMALL.drawing), model, SMALL, checkpoint=checkpoint, compiled=False), checkpoint
 
 
 def test_texts_as_a_speech_recogniser_writes_them() -> None:
@@ -136,7 +149,7 @@ def test_batches_are_full_and_of_few_lengths(prepared) -> None:
 
 def test_every_text_is_drawn_even_when_batches_are_larger_than_a_block(prepared) -> None:
     _, rows, versions = prepared
-    drawing = replace(SMALL.drawing, block=40, versions=(1.0, 0.0, 0.0))
+    drawing = replace(SMALL.drawing, block=40, versions=(1.0, *[0.0] * 5))
     seen: set[tuple[int, ...]] = set()
     for batch, _ in zip(Batches(versions, drawing)(np.random.default_rng(0)), range(60), strict=False):
         seen |= {tuple(int(token) for token in text if token) for text in batch.tokens}
@@ -151,6 +164,18 @@ def test_a_piece_is_a_stretch_of_at_least_half_of_the_text() -> None:
             assert piece in text and (piece or not text)
             assert len(piece.split(" ")) >= len(text.split(" ")) / 2 and (" " in text or len(piece) >= len(text) / 2)
     assert len(set(pieces(texts[:1] * 50))) > 5
+
+
+def test_pairs_are_of_one_dataset_and_new_to_the_same_teachers(folder: Path, prepared) -> None:
+    table = data.read(folder, "train")
+    other, rows = partners(table), np.arange(len(table))
+    assert sorted(other) == list(rows) and (other != rows).mean() > 0.8
+    assert (table.dataset[other].to_numpy() == table.dataset).all() and (other % FOLDS == rows % FOLDS).all()
+    written, pair = prepared[2][0], prepared[2][list(VERSIONS).index("pairs")]
+    assert np.allclose(pair.target, (written.target + written.target[other]) / 2)
+    assert (pair.allowed >= written.allowed).all() and (pair.lengths > written.lengths / 2).all()
+    first, second = (VERSIONS["pairs"].write(list(table.text))[row] for row in (7, other[7]))
+    assert VERSIONS["pairs"].texts(table)[7] == f"{first} {second}"
 
 
 def test_a_teacher_is_a_logistic_regression() -> None:
@@ -172,18 +197,34 @@ def test_teachers_judge_texts_that_are_new_to_them() -> None:
     table["labels"] = table.label
     allowed = data.competitors(table, {"a": tuple(SAYS)})
     target = data.targets(table)
-    wrong = np.roll(target, 1, axis=0)
     said = held_out(table, [texts, [text.split(" w")[0] for text in texts]], target, allowed)
     assert all((one.argmax(1) == target.argmax(1)).all() for one in said)
     table.loc[:3, "lang"] = "fi"
     assert np.isnan(held_out(table, [texts], target, allowed)[0][:4]).all()
-    assert (mixed(wrong, np.full_like(wrong, np.nan)) == wrong).all()
-    assert np.allclose(mixed(wrong, said[0]).sum(1), 1)
     # Labels at random: who had seen a text would know its label from its number.
     alone = pd.DataFrame({"text": [f"w{number // 2}" for number in range(60)], "lang": "en", "dataset": "a"})
     guess = np.eye(8, dtype=np.float32)[np.random.default_rng(1).integers(0, 2, 60)]
     blind = held_out(alone, [list(alone.text)], guess, np.tile([True, True] + [False] * 6, (60, 1)))[0]
     assert np.mean(blind.argmax(1) == guess.argmax(1)) < 0.7
+
+
+def test_opinions_are_a_share_of_the_target(prepared) -> None:
+    rows = prepared[1]
+    nothing = np.full((1, *rows.target.shape), np.nan, np.float32)
+    one, other = (np.tile(np.eye(8, dtype=np.float32)[label], (1, len(rows), 1)) for label in (ANGRY, SAD))
+    other[:, 0] = np.nan
+    assert (taught([rows], 0.8, nothing)[0].target == rows.target).all()
+    [found] = taught([rows], 0.8, one, other, nothing)
+    assert np.allclose(found.target[1:], 0.2 * rows.target[1:] + 0.4 * one[0, 1:] + 0.4 * other[0, 1:])
+    assert np.allclose(found.target[0], 0.2 * rows.target[0] + 0.8 * one[0, 0])
+
+
+def test_the_first_network_judges_as_it_will_be_used(trained, prepared) -> None:
+    model, rows = trained[0], prepared[1]
+    said = judged(model.eval(), rows, model)
+    logits = np.where(rows.allowed, logits_of(model.classifier, rows), -np.inf)
+    assert np.allclose(said.sum(1), 1) and not said[~rows.allowed].any()
+    assert np.mean(said.argmax(1) == logits.argmax(1)) > 0.98
 
 
 def test_words_with_the_same_neighbours_begin_alike() -> None:
@@ -277,7 +318,7 @@ def test_it_learns_and_the_folder_is_an_ordinary_one(trained, prepared, tmp_path
         "tiers": "all", "texts": len(rows), "languages": 2, "parameters": 1, "temperature": temperature(said, rows),
         "calibration_error": calibration_error(said, rows), "yardstick": beaten(found),
         "scores": {part: vars(one) for part, one in found.items()}, "datasets": ["a"], "licences": {"a": "made up"},
-        "tiers_of": {"a": "nc"}, "config": asdict(SMALL),
+        "tiers_of": {"a": "nc"}, "first": asdict(SMALL), "second": asdict(AGAIN),
     }  # fmt: skip
     export(model.classifier, tokenizer, metrics, tmp_path / "made")
     reader = load(tmp_path / "made")
@@ -299,7 +340,9 @@ def test_an_interrupted_training_goes_on(trained, prepared) -> None:
         found.append(scores(logits_of(model.classifier, rows), rows)["all"].accuracy)
 
     until = SMALL.steps + 2
-    again = train(batches, first, longer, checkpoint=checkpoint, until=until, compiled=False, watch=watch)
+    again = train(
+        batches, fresh(first, longer), longer, checkpoint=checkpoint, until=until, compiled=False, watch=watch
+    )
     assert torch.load(checkpoint, weights_only=True)["step"] == SMALL.steps + 2
     assert found[0] > 0.95 and again.training
 
@@ -322,7 +365,7 @@ def test_figures(prepared) -> None:
     part = score(nothing, rows, rows.dataset == "a")
     assert part.accuracy == pytest.approx(np.mean(rows.label[rows.dataset == "a"] == ANGRY)) and part.f1 < 0.2
     brief = shorter(SMALL, 0.1)
-    assert (brief.steps, brief.kept, brief.untaught, brief.warm) == (8, 6, 1, 1)
+    assert (brief.steps, brief.kept, brief.warm) == (8, 6, 1) and shorter(AGAIN, 0.1).kept == 0
 
 
 def test_no_corpus_text_and_no_absolute_path_in_the_code() -> None:

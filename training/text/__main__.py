@@ -16,10 +16,11 @@ import torch
 
 from training.text import tokens
 from training.text.batches import Batches
-from training.text.data import CACHE, LABELS, PERMISSIVE, TIERS, VERSIONS, masks, prepare, read, taught
+from training.text.data import CACHE, LABELS, PERMISSIVE, TIERS, VERSIONS, masks, prepare, read
 from training.text.evaluate import beaten, calibration_error, logits_of, offsets, scores, temperature
 from training.text.export import export
-from training.text.train import Config, shorter, train
+from training.text.taught import linear_opinions, network_opinions, taught
+from training.text.train import AGAIN, Config, fresh, shorter, train
 from training.text.vectors import begun
 
 CHOICES = {"all": TIERS, "permissive": PERMISSIVE}  # licences
@@ -40,17 +41,22 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
 
     tiers, cache = CHOICES[arguments.tiers], arguments.cache / arguments.tiers
-    config = shorter(Config(), arguments.share)
     table = read(arguments.data, "train", tiers)
     tokenizer = tokens.prepare(table, cache=cache)
     versions = [
         prepare(arguments.data, "train", tokenizer, cache=cache, tiers=tiers, version=name) for name in VERSIONS
     ]
+    linear = linear_opinions(table, versions, cache=cache)
+
+    config = shorter(Config(), arguments.share)
     first = begun(versions[0], len(tokenizer), config.shape.width, cache=cache)
-    checkpoint = cache / f"checkpoint-{arguments.share:g}.pt"
-    train(Batches(versions, config.drawing), first, config, checkpoint=checkpoint, until=config.untaught)
-    versions = taught(versions, table, cache=cache)
-    network = train(Batches(versions, config.drawing), first, config, checkpoint=checkpoint).classifier
+    texts = Batches(taught(versions, config.taught, linear), config.drawing)
+    model = train(texts, fresh(first, config), config, checkpoint=cache / f"first-{arguments.share:g}.pt")
+
+    config = shorter(AGAIN, arguments.share)
+    before = network_opinions(model, versions, cache=cache)
+    texts = Batches(taught(versions, config.taught, linear, before), config.drawing)
+    network = train(texts, model, config, checkpoint=cache / f"second-{arguments.share:g}.pt").classifier
 
     dev, test = (prepare(arguments.data, split, tokenizer, cache=cache) for split in ("dev", "test"))
     said_dev = logits_of(network, dev)
@@ -75,12 +81,13 @@ def main() -> None:
         "datasets": sorted(masks(arguments.data).keys() & set(versions[0].dataset)),
         "licences": table.groupby("dataset").licence.first().to_dict(),
         "tiers_of": table.groupby("dataset").tier.first().to_dict(),
-        "config": asdict(config),
+        "first": asdict(Config()),
+        "second": asdict(config),
     }
     if arguments.beside:
         variant = json.loads((arguments.beside / "metrics.json").read_text("utf-8"))
         metrics["variant"] = {
-            name: variant[name] for name in ("tiers", "texts", "languages", "config", "yardstick", "scores")
+            name: variant[name] for name in ("tiers", "texts", "languages", "second", "yardstick", "scores")
         }
     export(network, tokenizer, metrics, arguments.out)
     for part, one in metrics["yardstick"].items():

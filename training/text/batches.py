@@ -20,7 +20,7 @@ class Drawing:
     """What batches are made of."""
 
     tokens: int = 6144  # of a batch, padding included
-    versions: tuple[float, ...] = (0.45, 0.2, 0.35)  # how often a text comes as written, as spoken, and a piece of it
+    versions: tuple[float, ...] = (0.45, 0.2, 0.35, 0.0, 0.0, 0.0)  # how often a text comes in each of `VERSIONS`
     dataset_power: float = 0.65  # a dataset is drawn as often as its rows to this power
     class_power: float = 1.0  # a class within its dataset, likewise
     first: float = 4.0  # how much more often English and Chinese are drawn

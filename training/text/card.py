@@ -28,7 +28,7 @@ def variant(metrics: dict[str, Any]) -> str:
     """The figures of a variant that was trained beside, when there is one."""
     if not (other := metrics.get("variant")):
         return ""
-    steps = f"{other['config']['steps']} steps instead of {metrics['config']['steps']}"
+    steps = f"{other['second']['steps']} steps instead of {metrics['second']['steps']}"
     return f"""
 ### Tiers of licences: {other["tiers"]}
 A variant that learned from {other["texts"]} texts of these tiers only, in {steps}; its weights are not in this folder.
@@ -59,8 +59,8 @@ def data_table(metrics: dict[str, Any]) -> str:
 
 def card(metrics: dict[str, Any], megabytes: float, licence: str) -> str:
     """MODEL_CARD.md."""
-    m, all_texts, config = metrics, metrics["scores"]["all"], metrics["config"]
-    drawing = config["drawing"]
+    m, all_texts, config = metrics, metrics["scores"]["all"], metrics["second"]
+    first, drawing = metrics["first"], config["drawing"]
     why = "since several datasets are non-commercial" if m["tiers"] == "all" else "as the datasets' licences allow"
     millions, sure = m["parameters"] / 1e6, m["calibration_error"]
     return f"""# Compact text emotion model
@@ -104,11 +104,11 @@ development texts, are part of the weights; expected calibration error on the te
 ## Training
     python -m training.text --data ../shared/data/text --tiers {m["tiers"]} --out models/compact-text
 
-{config["steps"]} steps of {drawing["tokens"]} tokens. The words' numbers begin as factors of how often words stand near each other. A fifth of
-the words is hidden, and some of them are guessed from the others (a masked language model) beside the emotions; in the last
-quarter the emotions are learned alone. The target of English and Chinese texts is only in part the label: the rest is what a
-linear model over n-grams says, one that had not seen the text (distillation). Class masks per dataset; several labels share the
-target; datasets are drawn by a power of their size, English and Chinese {drawing["first"]:g} times as often; a text comes as written, as a
-speech recogniser writes it, or only a piece of it. The weights are the average of those of step {config["kept"]} and the last. What the run of
-the shipped weights did otherwise is told in `training/text/README.md`. All figures are in `metrics.json`.
+Two generations. The first: {first["steps"]} steps of {drawing["tokens"]} tokens. The words' numbers begin as factors of how often words stand
+near each other; a fifth of the words is hidden, and some of them are guessed from the others (a masked language model) beside the
+emotions. The second goes on from there for {config["steps"]} steps. Its target is the label only in small part: the rest is what the first
+network says of the text, and, of English and Chinese texts, what a linear model over n-grams says, one that had not seen the text
+(distillation). Texts come as written, as a speech recogniser writes them, as pieces, and as pairs of pieces. Class masks per
+dataset; several labels share the target; datasets are drawn by a power of their size, English and Chinese {drawing["first"]:g} times as often.
+What the run of the shipped weights did otherwise is told in `training/text/README.md`. All figures are in `metrics.json`.
 """

@@ -7,7 +7,8 @@ import re
 import tempfile
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
-from training.text.teachers import held_out
+from training.text.teachers import FOLDS
 
 LABELS = ("angry", "disgusted", "fearful", "happy", "neutral", "other", "sad", "surprised")  # `unknown` has no texts
 TIERS = (
@@ -33,8 +34,6 @@ SPLITS = ("train", "dev", "test")
 CACHE = Path(tempfile.gettempdir()) / "emoscope-training-text"  # tokens, checkpoints, finished trainings
 LONGEST = 64  # tokens of a text in training; nine in ten texts are shorter
 PRIMARY = 0.7  # of the target, for the first of several labels; the others share the rest
-
-TAUGHT = 0.8  # of the target, for what the linear teachers say
 
 log = logging.getLogger(__name__)
 
@@ -95,10 +94,48 @@ def pieces(texts: list[str], seed: int = 0) -> list[str]:
     return found
 
 
-VERSIONS: dict[str, Callable[[list[str]], list[str]]] = {
-    "written": list,
-    "spoken": lambda texts: [spoken(text) for text in texts],
-    "pieces": pieces,
+def partners(table: pd.DataFrame, seed: int = 0) -> NDArray[np.int64]:
+    """For each row another one of its dataset, (N,), which the same teachers have not seen."""
+    random, found = np.random.default_rng(seed), np.arange(len(table))
+    for rows in table.groupby(["dataset", found % FOLDS]).indices.values():
+        found[rows] = random.permutation(rows)
+    return found
+
+
+@dataclass(frozen=True)
+class Version:
+    """Another way to write the texts of a table."""
+
+    write: Callable[[list[str]], list[str]]
+    pairs: int | None = None  # seed of which other text follows each one, if one does
+
+    def made(
+        self, table: pd.DataFrame, classes: dict[str, tuple[str, ...]], tokenizer: PreTrainedTokenizerFast
+    ) -> Rows:
+        """Turn a table into numbers; a pair is called what its two texts are, half and half."""
+        target, allowed = targets(table), competitors(table, classes)
+        if self.pairs is not None:
+            other = partners(table, self.pairs)
+            target, allowed = (target + target[other]) / 2, allowed | allowed[other]
+        tokens, first = encode(self.texts(table), tokenizer)
+        label = np.array([LABELS.index(name) for name in table.label])
+        return Rows(tokens, first, label, target, allowed, table.dataset.to_numpy(str), table.lang.to_numpy(str))
+
+    def texts(self, table: pd.DataFrame) -> list[str]:
+        """Write every text."""
+        found = self.write(list(table.text))
+        if self.pairs is None:
+            return found
+        return [f"{text} {found[other]}" for text, other in zip(found, partners(table, self.pairs), strict=True)]
+
+
+VERSIONS = {
+    "written": Version(list),
+    "spoken": Version(lambda texts: [spoken(text) for text in texts]),
+    "pieces": Version(pieces),
+    "other_pieces": Version(partial(pieces, seed=1)),
+    "pairs": Version(partial(pieces, seed=2), pairs=0),
+    "other_pairs": Version(partial(pieces, seed=3), pairs=1),
 }
 
 
@@ -132,22 +169,6 @@ def encode(texts: list[str], tokenizer: PreTrainedTokenizerFast) -> tuple[NDArra
     return np.concatenate(tokens), np.array(first, np.int64)
 
 
-def rows(table: pd.DataFrame, texts: list[str], classes: dict[str, tuple[str, ...]],
-         tokenizer: PreTrainedTokenizerFast) -> Rows:  # fmt: skip
-    """Turn a table into numbers; `texts` are its own or those of another version."""
-    tokens, first = encode(texts, tokenizer)
-    label = np.array([LABELS.index(name) for name in table.label])
-    return Rows(
-        tokens,
-        first,
-        label,
-        targets(table),
-        competitors(table, classes),
-        table.dataset.to_numpy(str),
-        table.lang.to_numpy(str),
-    )
-
-
 def prepare(data: Path, split: str, tokenizer: PreTrainedTokenizerFast, *, cache: Path, tiers: tuple[str, ...] = TIERS,
             version: str = "written") -> Rows:  # fmt: skip
     """Return one version of a split as numbers; keeps them in `cache`, which belongs to one tokenizer."""
@@ -155,7 +176,7 @@ def prepare(data: Path, split: str, tokenizer: PreTrainedTokenizerFast, *, cache
     if not file.exists():
         log.info("reading %s", file.stem)
         table = read(data, split, tiers)
-        made = rows(table, VERSIONS[version](list(table.text)), masks(data), tokenizer)
+        made = VERSIONS[version].made(table, masks(data), tokenizer)
         save(file, **vars(made))
     with np.load(file) as found:
         return Rows(**found)
@@ -167,19 +188,3 @@ def save(file: Path, **arrays: NDArray[Any]) -> None:
     unfinished = file.with_name(f"{os.getpid()}-{file.name}")
     np.savez(unfinished, **arrays)
     unfinished.replace(file)
-
-
-def taught(versions: list[Rows], table: pd.DataFrame, *, cache: Path) -> list[Rows]:
-    """Mix what the linear teachers say of texts that are new to them into the targets of every version."""
-    file = cache / "teachers.npz"
-    if not file.exists():
-        texts = [VERSIONS[name](list(table.text)) for name in VERSIONS]
-        save(file, said=np.stack(held_out(table, texts, versions[0].target, versions[0].allowed)))
-    with np.load(file) as found:
-        said = found["said"]  # (V, N, 8)
-    return [replace(one, target=mixed(one.target, by)) for one, by in zip(versions, said, strict=True)]
-
-
-def mixed(target: NDArray[np.float32], said: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Targets of which teachers give a share, where there is a teacher: (N, 8) twice -> (N, 8)."""
-    return np.where(np.isnan(said), target, (1 - TAUGHT) * target + TAUGHT * said).astype(np.float32)

@@ -15,7 +15,7 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_matrix, diags_array, hstack
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-FOLDS = 3
+FOLDS = 5  # a text is in that of its row, counted round and round
 LARGE = 10_000  # texts of a dataset that gets weights of its own beside those that all share
 ROUNDS = 60  # of L-BFGS
 
@@ -92,8 +92,8 @@ def fit(rows: csr_matrix, target: NDArray[np.float32], allowed: NDArray[np.bool_
     return found.x.reshape(shape).astype(np.float32) * scale
 
 
-def held_out(table: pd.DataFrame, versions: list[list[str]], target: NDArray[np.float32], allowed: NDArray[np.bool_],
-             *, seed: int = 0) -> list[NDArray[np.float32]]:  # fmt: skip
+def held_out(table: pd.DataFrame, versions: list[list[str]], target: NDArray[np.float32], allowed: NDArray[np.bool_]
+             ) -> list[NDArray[np.float32]]:  # fmt: skip
     """Return what teachers say of every text that they did not learn from, once for each version of the texts.
 
     The first version is learned from. Probabilities (N, 8); NaN in languages without a teacher.
@@ -103,15 +103,19 @@ def held_out(table: pd.DataFrame, versions: list[list[str]], target: NDArray[np.
         of = np.flatnonzero(table.lang == language)
         if len(of) < FOLDS:
             continue
-        datasets = table.dataset.to_numpy(str)[of]
+        datasets, fold = table.dataset.to_numpy(str)[of], of % FOLDS
         features = Features(subject, [versions[0][row] for row in of], datasets)
-        rows = [features([texts[row] for row in of], datasets) for texts in versions]
-        fold = np.random.default_rng(seed).permutation(len(of)) % FOLDS
+        rows = features([versions[0][row] for row in of], datasets)
+        taught = []
         for number in range(FOLDS):
-            known, new = fold != number, fold == number
-            weights = fit(rows[0][known], target[of[known]], allowed[of[known]], subject.trust)
-            for probabilities, version in zip(said, rows, strict=True):
-                probabilities[of[new]] = np.exp(log_softmax(version[new] @ weights, allowed[of[new]]))
-            right = said[0][of[new]].argmax(1) == target[of[new]].argmax(1)
-            log.info("teacher of %s, part %d of %d: right %.3f", language, number + 1, FOLDS, right.mean())
+            known = fold != number
+            taught.append(fit(rows[known], target[of[known]], allowed[of[known]], subject.trust))
+            log.info("teacher of %s, part %d of %d", language, number + 1, FOLDS)
+        for probabilities, version in zip(said, versions, strict=True):
+            rows = features([version[row] for row in of], datasets)
+            for number, weights in enumerate(taught):
+                new = fold == number
+                probabilities[of[new]] = np.exp(log_softmax(rows[new] @ weights, allowed[of[new]]))
+        right = said[0][of].argmax(1) == target[of].argmax(1)
+        log.info("teachers of %s: right %.3f", language, right.mean())
     return said

@@ -1,6 +1,7 @@
 """One training: emotions from labels and teachers, and beside them hidden words, which are guessed from the others."""
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable
@@ -30,8 +31,8 @@ class Config:
     """Everything that decides a training."""
 
     steps: int = 13_000
-    kept: int = 7000  # step whose weights are averaged with the last ones: a step less deep into the training texts
-    untaught: int = 4000  # steps at the beginning that learn from labels alone
+    kept: int = 7000  # step whose weights are averaged with the last ones: less deep in the training texts; 0: none
+    taught: float = 0.8  # of the target, for what teachers say
     rate: float = 2e-3
     word_rate: float = 1e-2  # words learn faster: each is in few batches
     warm: int = 200  # steps
@@ -43,6 +44,19 @@ class Config:
     seed: int = 1
     drawing: Drawing = field(default_factory=Drawing)
     shape: Shape = field(default_factory=Shape)
+
+
+# The second generation goes on where the first one stopped. It learns from that one's opinions as well, and of pairs of
+# texts; hidden words are not guessed any more.
+AGAIN = Config(
+    steps=24_000,
+    kept=0,
+    taught=0.9,
+    rate=1.5e-3,
+    word_rate=6e-3,
+    alone=1.0,
+    drawing=Drawing(versions=(0.25, 0.1, 0.15, 0.15, 0.175, 0.175), first=6.0, dataset_power=0.7),
+)
 
 
 class Words:
@@ -149,29 +163,37 @@ class Trainer:
         log.info("going on at step %d", self.step)
 
 
-def start(batches: Batches, first: NDArray[np.float32], config: Config, *, compiled: bool = True) -> Trainer:
-    """Begin with the words' first numbers, (V, D)."""
+def fresh(first: NDArray[np.float32], config: Config) -> Reader:
+    """Return a fresh network with the words' first numbers, (V, D)."""
     torch.manual_seed(config.seed)
-    model = Reader(len(first), config.shape).train()
+    model = Reader(len(first), config.shape)
+    with torch.no_grad():
+        model.classifier.get_input_embeddings().weight.copy_(torch.from_numpy(first))
+    return model
+
+
+def start(batches: Batches, model: Reader, config: Config, *, compiled: bool = True) -> Trainer:
+    """Begin with a network, which changes."""
+    torch.manual_seed(config.seed)
+    model.train()
     table = model.classifier.get_input_embeddings().weight.requires_grad_(False)
-    table.copy_(torch.from_numpy(first))
     learned = [weight for weight in model.parameters() if weight.requires_grad]
     groups = [{"params": [weight for weight in learned if weight.ndim > 1], "weight_decay": config.decay},
               {"params": [weight for weight in learned if weight.ndim <= 1], "weight_decay": 0.0}]  # fmt: skip
     optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), foreach=True)
     torch.compiler.reset()  # an earlier network's graphs count against the limit, and past it nothing is compiled
     compute = torch.compile(model, dynamic=False) if compiled else model
-    return Trainer(model, Words(table), optimiser, often(batches, len(first)), config, compute)
+    return Trainer(model, Words(table), optimiser, often(batches, len(table)), config, compute)
 
 
-def train(batches: Batches, first: NDArray[np.float32], config: Config, *, checkpoint: Path, until: int | None = None,
+def train(batches: Batches, model: Reader, config: Config, *, checkpoint: Path, until: int | None = None,
           compiled: bool = True, watch: Callable[[Reader], None] | None = None) -> Reader:  # fmt: skip
-    """Train to the end or `until` a step, from where an earlier run stopped when there is a checkpoint.
+    """Train a network to the end or `until` a step, from where an earlier run stopped when there is a checkpoint.
 
     `watch` sees the network whenever a checkpoint is written.
     """
     last = config.steps if until is None else until
-    trainer = start(batches, first, config, compiled=compiled)
+    trainer = start(batches, model, config, compiled=compiled)
     if checkpoint.exists():
         trainer.resume(checkpoint)
     stream = batches(np.random.default_rng([config.seed, trainer.step]))  # one resumed draws other texts
@@ -187,7 +209,7 @@ def train(batches: Batches, first: NDArray[np.float32], config: Config, *, check
             if watch:
                 watch(trainer.model)
                 trainer.model.train()
-    if last == config.steps:
+    if last == config.steps and config.kept:
         average(trainer.model, checkpoint.with_suffix(".kept.pt"))
     return trainer.model
 
@@ -200,5 +222,5 @@ def average(model: Reader, kept: Path) -> None:
 
 def shorter(config: Config, share: float) -> Config:
     """The same training with fewer steps, for trying it out."""
-    numbers = {name: max(1, round(getattr(config, name) * share)) for name in ("steps", "kept", "untaught", "warm")}
+    numbers = {name: math.ceil(getattr(config, name) * share) for name in ("steps", "kept", "warm")}
     return replace(config, **numbers)
