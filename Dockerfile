@@ -13,11 +13,18 @@ ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 COPY run.sh requirements.txt constraints.txt ./
 # For pip, a 0 in PIP_NO_COMPILE is what switches compiling off.
 RUN PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=0 ./run.sh setup
-# What nobody imports: C++ headers, static libraries, the packages' own tests, and pip, which has nothing left to do.
-RUN .venv/bin/pip uninstall --yes pip && \
-    find .venv/lib -name '*.dist-info' -prune -o \
-        -type d \( -name tests -o -name include -o -name __pycache__ -o -path '*/torch/test' \) -prune -exec rm -r {} + && \
-    find .venv/lib -type f \( -name '*.a' -o -path '*/torch/bin/*' ! -name torch_shm_manager \) -delete
+# What nobody needs: C++ and Cython sources, static libraries, the packages' own tests, Arrow's network clients,
+# Gradio's video editor and samples, names in compiled libraries that only a debugger reads, and pip, which is done.
+# strip damages libraries whose segments patchelf has moved: those that auditwheel put into folders *.libs, and numba's.
+# hadolint ignore=DL3008,DL3009
+RUN apt-get update && apt-get install --yes --no-install-recommends binutils && \
+    .venv/bin/pip uninstall --yes pip && \
+    find .venv/lib -name '*.dist-info' -prune -o -type d \( -name tests -o -name include -o -name __pycache__ \
+        -o -path '*/torch/test' -o -path '*/frontend/static/ffmpeg' -o -path '*/gradio/media_assets' \) \
+        -prune -exec rm -r {} + && \
+    find .venv/lib -type f \( -name '*.a' -o -name '*.c' -o -name '*.pyx' -o -path '*/pyarrow/*flight*' \
+        -o -path '*/pyarrow/*_s3*' -o -path '*/torch/bin/*' ! -name torch_shm_manager \) -delete && \
+    find .venv/lib -type f -name '*.so*' ! -path '*.libs/*' ! -path '*/numba/*' -exec strip --strip-unneeded {} +
 
 FROM base AS application
 COPY --from=packages /app/.venv .venv
@@ -30,10 +37,12 @@ FROM application AS weights
 ARG EMOSCOPE_MODEL=compact
 RUN [ "$EMOSCOPE_MODEL" = compact ] || EMOSCOPE_MODELS=/models ./run.sh models download "$EMOSCOPE_MODEL" --slim-only
 
-# A recording and a text are analysed, and the page is built. Python writes the bytecode of just what that imports.
+# A recording and a text are analysed, and the page is built. Python writes the bytecode of just what that imports; a
+# folder of the root directory that is missing it makes in the working directory.
 FROM application AS bytecode
 ENV PYTHONPYCACHEPREFIX=/bytecode EMOSCOPE_OUTPUTS=/tmp/outputs EMOSCOPE_SPEECH_MODEL=compact
-RUN ./run.sh analyze emoscope/studio/examples/calm.flac --granularity frame --embedding --text "I am fine." && \
+RUN mkdir /bytecode && \
+    ./run.sh analyze emoscope/studio/examples/calm.flac --granularity frame --embedding --text "I am fine." && \
     .venv/bin/python -c "import app; from emoscope import Analyzer, Settings, server; \
 server.create_app(Analyzer(Settings()), Settings())"
 

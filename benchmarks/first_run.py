@@ -90,7 +90,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clip = str(write_clip(folder / "clip.wav", 3.0))
-        analyze = ("-m", "emoscope.cli", "analyze", clip, "--out", str(folder))
+        os.environ["EMOSCOPE_OUTPUTS"] = str(folder)
+        analyze = ("-m", "emoscope.cli", "analyze", clip)
         measures: dict[str, Callable[[], float]] = {
             "import funasr": lambda: process("-c", "import funasr"),
             "--help": lambda: process("-m", "emoscope.cli", "--help"),

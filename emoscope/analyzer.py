@@ -95,6 +95,7 @@ class Analyzer:
 
         self._meanwhile: models.Choice | None = None  # what "auto" means while the large model is on its way
         self._stopping = threading.Event()
+        self._end = 0.0  # until when the background has time to stop
         self._background: threading.Thread | None = None
 
     def start(self) -> None:
@@ -107,10 +108,12 @@ class Analyzer:
         self._background.start()
 
     def stop(self) -> None:
-        """End a download in the background; what has arrived is kept."""
+        """End a download in the background; what has arrived is kept. Whoever asks again waits no longer."""
+        if not self._stopping.is_set():
+            self._end = time.monotonic() + PATIENCE
         self._stopping.set()
         if self._background is not None:
-            self._background.join(PATIENCE)
+            self._background.join(max(self._end - time.monotonic(), 0))
 
     def analyze(
         self,
@@ -283,9 +286,21 @@ class Analyzer:
         elif models.uncertified(name, self.settings.models):
             self._get_certificate(name)
 
+    def _default(self) -> "SpeechModel":
+        """Load the default model; where “auto” means one that cannot be opened, the compact one answers and says so."""
+        try:
+            return self._model("auto")
+        except ModelError as error:
+            compact = models.resolve("compact", self.settings.models)
+            if self.settings.speech_model != "auto" or self._choose("auto").folder == compact.folder:
+                raise
+            log.error("the compact model answers: %s", error)
+            self._meanwhile = replace(compact, note=f"{compact.note} {error}")
+            return self._model("auto")
+
     def _load_default(self) -> None:
         try:
-            model = self._model("auto")
+            model = self._default()
         except EmoscopeError as error:
             log.error("the speech model did not load: %s", error)
             self.status = Status("failed", str(error))

@@ -5,10 +5,12 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_mine: set[Path] = set()  # folders that this process has claimed, of all threads; see `abandon`
 HIDDEN = re.compile(r"\..+_[0-9a-f]{12}")  # what `hidden_name` makes
 
 
@@ -30,11 +32,24 @@ def new_folder(folder: Path, *, mode: int = 0o777) -> Iterator[None]:
         except OSError:
             claim = None  # a file system without locks; sweeps leave everything there alone
             break
+    _mine.add(folder)
     try:
         yield
     finally:
+        _mine.discard(folder)
         if claim is not None:
             os.close(claim)
+
+
+def abandon() -> None:
+    """Remove what threads of this process are still at work in, because the process ends now and cannot wait for them.
+
+    A folder is renamed first: a thread that is about to publish it either has done so, or finds nothing to publish.
+    """
+    for folder in list(_mine):
+        with suppress(OSError):
+            gone = folder.rename(folder.with_name(hidden_name("abandoned")))
+            shutil.rmtree(gone, ignore_errors=True)
 
 
 @contextmanager
@@ -49,6 +64,22 @@ def claimed(folder: Path) -> Iterator[bool]:
         yield True
     finally:
         os.close(claim)
+
+
+def temporary(name: str) -> Path:
+    """Return where this process may put files until it ends; nothing is made yet."""
+    return Path(tempfile.gettempdir()) / hidden_name(name)
+
+
+@contextmanager
+def existing(folder: Path) -> Iterator[None]:
+    """Have the folder of `temporary` until the end, for this user only; what `kill -9` left of another one goes, too."""
+    sweep(folder.parent, folder.name[1:].rpartition("_")[0])
+    with new_folder(folder, mode=0o700):
+        try:
+            yield
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep(parent: Path, name: str = "") -> list[str]:

@@ -69,10 +69,11 @@ def compare(first: Report, second: Report) -> dict[str, Difference | None]:
     """Return how two recordings differ in the verdict's probabilities and in the shares of their sounding time.
 
     The keys are those of a report's own numbers, "scores" and "shares". Shares differ by nothing, None, where one of
-    the recordings is silent from beginning to end.
+    them is a text, or silent from beginning to end.
     """
-    shares = [report.speech.timeline.shares(report.options.smooth) for report in (first, second)]
-    sounding = all(any(each.values()) for each in shares)
+    heard = [report for report in (first, second) if report.heard]
+    shares = [report.speech.timeline.shares(report.options.smooth) for report in heard]
+    sounding = len(shares) == 2 and all(any(each.values()) for each in shares)
     return {
         "scores": Difference(first.verdict.scores, second.verdict.scores),
         "shares": Difference(*shares) if sounding else None,

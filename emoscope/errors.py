@@ -7,7 +7,10 @@ EmoscopeError
 │   └── OptionError         an option or setting has no meaning
 ├── ModelError          a model is missing, broken or does not fit
 ├── StorageError        results cannot be written or read back
+├── AccessError         who asks has to say who he is first
 ├── BusyError           too many are waiting already; it says when to ask again
+│   ├── StoppingError       the process is being stopped
+│   └── ExhaustedError      the machine has too little memory at the moment
 └── Cancelled           the person stopped the analysis; raised by a progress function, between windows
 """
 
@@ -40,6 +43,10 @@ class StorageError(EmoscopeError):
     """Results cannot be written or read back."""
 
 
+class AccessError(EmoscopeError):
+    """Who asks has to say who he is first."""
+
+
 class BusyError(EmoscopeError):
     """Too many analyses are waiting already."""
 
@@ -47,6 +54,14 @@ class BusyError(EmoscopeError):
         """`seconds` is after how long it is worth asking again."""
         super().__init__(sentence)
         self.seconds = seconds
+
+
+class StoppingError(BusyError):
+    """The process is being stopped; another one may answer soon."""
+
+
+class ExhaustedError(BusyError):
+    """The machine has too little memory for it, beside what else runs."""
 
 
 class Cancelled(EmoscopeError):  # noqa: N818 — it is no error, but travels like one

@@ -23,9 +23,11 @@ from emoscope.labels import COUNT, LABELS, emotion
 from emoscope.report import Passage, Read, Report
 from emoscope.timeline import NAMES, SILENCE, SILENT, Floats, Segment
 
-SOUND = "processed_audio.wav"
+RESULT, SOUND, FRAMES = "result.json", "processed_audio.wav", "frames.npz"  # what a report can be read from again
+VISITOR = ".visitor"  # the account whose run it is, where there are accounts; no ZIP has it
 ARCHIVE = "All of the files in one"  # what the ZIP is
 DENSE = {".wav", ".npy", ".npz", ".png"}  # packing these again costs seconds and saves next to nothing
+CUT_SHORT = "requested and"  # of what NumPy says, without a number, when a full disk took only a part of an array
 LONGEST_ID = 200  # characters of a recording's name in RTTM
 
 
@@ -57,11 +59,11 @@ class Reading:
         return duration if duration > end + 0.001 else end
 
 
-def write(report: Report, outputs: Path) -> Path:
+def write(report: Report, outputs: Path, *, visitor: str = "") -> Path:
     """Write everything that the report's options ask for into a new folder of `outputs`, and return the folder.
 
     It is named after the report's local time, `outputs_YYYYMMDD_HHMMSS`, and `_2`, `_3`, … if there is one already. It
-    appears complete or not at all. Raises StorageError.
+    appears complete or not at all, and so does `visitor`, whose it is. Raises StorageError.
     """
     name = f"outputs_{report.made_at.astimezone():%Y%m%d_%H%M%S}"
     with explained(outputs), hidden(outputs, name) as folder:
@@ -69,7 +71,10 @@ def write(report: Report, outputs: Path) -> Path:
         for file, writer in WRITERS.items():
             if writer.wanted(report):
                 writer.write(reading, folder / file)
-        return publish(folder, _pack(folder), outputs / name)
+        archive = _pack(folder)
+        if visitor:
+            (folder / VISITOR).write_text(visitor, "utf-8")
+        return publish(folder, archive, outputs / name)
 
 
 @contextmanager
@@ -82,7 +87,7 @@ def explained(outputs: Path) -> Iterator[None]:
 
 
 def _sentence(outputs: Path, error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or CUT_SHORT in str(error):
         return f"There is no space left for results in {outputs}. Free some, or set EMOSCOPE_OUTPUTS to another disk."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"Results may not be written to {outputs}. Allow it, or set EMOSCOPE_OUTPUTS to another folder."
@@ -391,7 +396,7 @@ class Writer(NamedTuple):
 
 # Every file of a run by its name, in the order in which a person is shown them.
 WRITERS: dict[str, Writer] = {
-    "result.json": Writer("The verdict and everything measured", write_json, _always),
+    RESULT: Writer("The verdict and everything measured", write_json, _always),
     SOUND: Writer("The sound that was heard: 16 kHz, mono", write_sound, _heard),
     "sentences.csv": Writer("How each sentence reads and sounds, a table", write_sentences, _words),
     "transcript.vtt": Writer("What was said as subtitles, WebVTT", write_transcript, _timed),
@@ -405,5 +410,5 @@ WRITERS: dict[str, Writer] = {
     "segments.txt": Writer("The segments as labels for Audacity", write_labels),
     "segments.vtt": Writer("The segments as subtitles, WebVTT", write_vtt),
     "segments.rttm": Writer("The segments as RTTM", write_rttm),
-    "frames.npz": Writer("Logits, probabilities and times, for NumPy", write_npz),
+    FRAMES: Writer("Logits, probabilities and times, for NumPy", write_npz, _heard),
 }

@@ -10,18 +10,18 @@ sound; what it cannot follow is missing from the view and never from the recordi
 
 import logging
 import secrets
-import shutil
 import tempfile
 import threading
 import time
 import wave
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from emoscope import claims
 from emoscope.analyzer import silent_frames
 from emoscope.audio.levels import silences
 from emoscope.audio.stream import Recent, Resampler
@@ -40,10 +40,12 @@ CONTEXT = 120  # frames, 2.4 s on either side after which a frame is settled; do
 SHORTEST, LONGEST = 5.0, 30.0  # seconds in one pass; what it hears is also what a model takes for "the whole file"
 PASS = 0.05  # seconds that a pass may take for the sake of a longer window, so that many visitors find room
 PATIENCE = 6.0  # seconds that a pass may take in order to leave no sound out of the view
+FAREWELL = 1.0  # seconds that the last pass gets to end when all is over
 SLOWEST = 1.0  # seconds per second of sound; beyond that no window is short enough
 KEPT = 3000  # frames, one minute: what a view can show
 NEWEST = 75, 30  # frames: the current emotion is that of the last 1.5 s, or silence after 0.6 s of it
 LEAST = 10  # frames, 0.2 s of sound that an emotion can be told from
+RECORDINGS = "emoscope-live"  # what the folder for them is called, see `claims.temporary`
 CROWD = 32  # people at once; each needs 4 MB, and disk for the recording
 HEADER = 100  # bytes of a WAV file that are no sound, and some to spare
 IDLE = 600.0  # seconds without a word from the visitor's browser until the session ends
@@ -243,6 +245,7 @@ class Live:
         self._sessions: dict[str, Session] = {}
         self._news = threading.Condition()  # guards all that follows, and tells that there is sound
         self._folder: Path | None = None
+        self._ends = ExitStack()  # takes the folder away
         self._worker: threading.Thread | None = None
         self._pace = PASS / SHORTEST  # seconds per second of sound, of the latest passes
         self._closed = False
@@ -254,7 +257,7 @@ class Live:
             if self._closed or len(self._sessions) >= CROWD:
                 raise InputError(CROWDED)
             if self._folder is None:
-                self._folder = _make_folder()
+                self._folder = _make_folder(self._ends)
             session = _begin(self._folder / f"{secrets.token_hex(8)}.wav", rate, self._limit)
             self._sessions[session.token] = session
             if self._worker is None:
@@ -294,9 +297,8 @@ class Live:
         for token in left:
             self.end(token)
         if self._worker is not None:
-            self._worker.join(PATIENCE)
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._worker.join(FAREWELL)
+        self._ends.close()
 
     def _sweep(self) -> None:
         """End the sessions that no browser speaks for any more."""
@@ -349,11 +351,18 @@ def _begin(file: Path, rate: int, limit: float) -> Session:
         raise StorageError(f"There is no place for a recording ({error.strerror}). Make room on the disk.") from error
 
 
-def _make_folder() -> Path:
+def _make_folder(ends: ExitStack) -> Path:
+    folder = claims.temporary(RECORDINGS)
     try:
-        return Path(tempfile.mkdtemp(prefix="emoscope-live-"))  # readable by this user only
+        ends.enter_context(claims.existing(folder))
     except OSError as error:
         raise StorageError(f"There is no place for a recording ({error.strerror}). Make room on the disk.") from error
+    return folder
+
+
+def sweep() -> None:
+    """Remove the recordings of a process that was killed while it listened."""
+    claims.sweep(Path(tempfile.gettempdir()), RECORDINGS)
 
 
 def _pcm(samples: Floats) -> bytes:

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -16,6 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent  # the project's own folder
 UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}  # bytes
 DATABASES = ("sqlite", "postgres", "postgresql", "postgresql+psycopg")  # what the address of a history may begin with
 MOST = 65_535  # the highest port; minutes, megabytes and threads stay below it too
+ACCOUNT = re.compile(r"[A-Za-z0-9_.-]{1,32}")  # the name of somebody who has a token of their own
+TOKEN = re.compile(r"[!-+\--~]{6,200}")  # what a header may hold, but no space and no comma
+HOST = re.compile(r"[A-Za-z0-9.-]{1,253}")
 LONGEST_SMOOTHING = 10.0  # seconds; more than that is one verdict, not a timeline
 
 
@@ -107,6 +112,9 @@ class Settings:
     queue: int = 32  # analyses that may wait for their turn; whoever comes next is asked to come again
     keep: str = "everything"  # as `Retention.parse` reads it
     database_url: str = field(default="", repr=False)  # of the history; "" is a file in `outputs`; may hold a password
+    token: str = field(default="", repr=False)  # what callers have to show, or several as name:token,name:token
+    open: bool = False  # nobody has to show one, wherever it is served
+    hosts: str = ""  # further names that people call this server by, with commas between them
 
     def __post_init__(self) -> None:
         check_precision(self.precision, "EMOSCOPE_PRECISION")
@@ -117,6 +125,35 @@ class Settings:
         scheme, mark, _ = self.database_url.partition("://")
         if self.database_url and (not mark or scheme not in DATABASES):
             raise OptionError("EMOSCOPE_DATABASE_URL begins with sqlite:/// or postgresql://; this one does not.")
+        if self.accounts and self.open:
+            raise OptionError("EMOSCOPE_TOKEN asks for a token and EMOSCOPE_OPEN=1 for none. Leave one of them away.")
+        if not all(HOST.fullmatch(name) for name in self.names):
+            raise OptionError(
+                "EMOSCOPE_HOSTS is names such as emoscope.example.org with commas between them, without http:// and "
+                f"without ports; it cannot be “{self.hosts}”."
+            )
+
+    @property
+    def accounts(self) -> dict[str, str]:
+        """Return the tokens by whose they are; one that is alone is nobody's in particular, "". Raises OptionError."""
+        return parse_accounts(self.token)
+
+    @property
+    def guarded(self) -> bool:
+        """Say whether callers have to show a token: always where others than this machine can call, unless `open`."""
+        return bool(self.token) or not (self.open or self.is_local)
+
+    @property
+    def is_local(self) -> bool:
+        """Say whether only this machine can call."""
+        with suppress(ValueError):
+            return ip_address(self.host).is_loopback
+        return self.host == "localhost"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of `hosts`."""
+        return tuple(name.strip().lower() for name in self.hosts.split(",") if name.strip())
 
     @property
     def retention(self) -> Retention:
@@ -133,6 +170,29 @@ class Settings:
             if text:
                 chosen[name] = _parse(variable, text, default)
         return cls(**chosen)  # type: ignore[arg-type]  # every value was parsed to its default's type
+
+
+def parse_accounts(text: str) -> dict[str, str]:
+    """Read `EMOSCOPE_TOKEN`: tokens by the names of those whose they are; raises OptionError, which shows none."""
+    if not text:
+        return {}
+    pairs = [part.strip().partition(":") for part in text.split(",")]
+    if len(pairs) == 1 and not pairs[0][1]:
+        pairs = [("", ":", text)]
+    elif not all(mark and ACCOUNT.fullmatch(name) for name, mark, _ in pairs):
+        raise OptionError(
+            "EMOSCOPE_TOKEN is one token, or several as name:token,name:token; a name has up to 32 letters, digits, "
+            "dots, hyphens and underscores. Write it like that."
+        )
+    found = {name: token for name, _, token in pairs}
+    if not all(TOKEN.fullmatch(token) for token in found.values()):
+        raise OptionError(
+            "A token in EMOSCOPE_TOKEN has 6 to 200 letters, digits and signs without spaces and commas. Choose a "
+            "longer one, such as “openssl rand -hex 16” makes."
+        )
+    if len(found) < len(pairs) or len(set(found.values())) < len(pairs):
+        raise OptionError("EMOSCOPE_TOKEN has a name or a token twice. Give everybody one of their own.")
+    return found
 
 
 def _parse(variable: str, text: str, default: object) -> object:

@@ -3,20 +3,20 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from emoscope.analyzer import Analyzer
 from emoscope.errors import InputError
-from emoscope.export import SOUND
+from emoscope.export import RESULT, SOUND
 from emoscope.labels import LABELS
+from emoscope.reopen import options_of, transcript_of
 from emoscope.report import Report
 from emoscope.results import Progress, quiet
 from emoscope.settings import Options
-from emoscope.transcript import FILE, TYPED, Line, Transcript
+from emoscope.transcript import FILE, TYPED, Transcript
 
-RESULT = "result.json"
 ROUNDED = 0.01  # how far a probability may be off because the sound of a run has 16 bits: a percentage point
 MODEL = ("name", "kind", "weights", "precision", "device")  # what decides what a model answers
 SIDES = {"verdict": (), "voice": ("speech",), "words": ("text",)}  # where a report has nine probabilities
@@ -55,7 +55,7 @@ def verify(result: Path, analyzer: Analyzer, *, recording: Path | None = None, p
     before = _read(file)
     exact = recording is not None or before.get("source") is None
     try:
-        options, transcript = _options(before["options"]), _transcript(before.get("text"))
+        options, transcript = options_of(before["options"]), transcript_of(before.get("text"))
         source = before["source"] and str(before["source"]["sha256"])
         if source is None and transcript is None:
             raise LookupError("there is neither a recording nor a text")
@@ -99,22 +99,6 @@ def _read(file: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InputError(STRANGE.format(file=file))
     return found
-
-
-def _options(stored: dict[str, Any]) -> Options:
-    """Return the options of then; what there was not yet keeps its default."""
-    return Options(**{each.name: stored[each.name] for each in fields(Options) if each.name in stored})
-
-
-def _transcript(words: dict[str, Any] | None) -> Transcript | None:
-    if words is None:
-        return None
-    stored = words["transcript"]
-    lines = tuple(
-        Line(line["text"], line["time"] and tuple(line["time"]), line["emotion"], tuple(line["events"]))
-        for line in stored["lines"]
-    )
-    return Transcript(lines, stored["origin"], stored["language"], stored["confidence"])
 
 
 def _check(recording: Path, source: str) -> None:

@@ -13,12 +13,15 @@ import soundfile
 import uvicorn
 from fastapi import FastAPI
 
+from emoscope import claims
 from emoscope.analyzer import Analyzer
 from emoscope.api import Office, add_api, agents, uploads
 from emoscope.api.metrics import Metrics
+from emoscope.gate import Intake
 from emoscope.history import Keeper
 from emoscope.jobs import Jobs
 from emoscope.readers import Readers
+from emoscope.room import Room
 from tests.browser.studio import Patient, settings_for, wait_for
 from tests.fakes import Keywords, Scribe
 
@@ -51,7 +54,7 @@ def make_office(folder, *, model=None, **changed):
     analyzer, model = make_analyzer(settings, model)
     jobs = Jobs(analyzer, settings)
     with mock.patch.object(tempfile, "tempdir", str(folder)):
-        place = uploads.place()
+        place = claims.temporary(uploads.UPLOADS)
     return Office(analyzer, settings, jobs, Keeper(settings), Metrics(analyzer, jobs), place), model
 
 
@@ -61,12 +64,13 @@ def serving(office):
 
     @contextlib.asynccontextmanager
     async def lifespan(_app):
-        with uploads.existing(office.uploads):
+        with claims.existing(office.uploads):
             office.analyzer.start()
             async with agents.serving(app, office):
                 yield
 
     app = FastAPI(lifespan=lifespan, openapi_url=None)
+    app.add_middleware(Intake, room=Room.of(office.settings, office.uploads))
     add_api(app, office)
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=2, ws="none"))
     listener = socket.create_server(("127.0.0.1", 0))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from emoscope.settings import ROOT
 
-PACKAGES = "python3.11,python3.11-venv,ca-certificates"
+PACKAGES = "python3-venv,ca-certificates"  # Debian 12 has Python 3.11
 READ_ONLY = """
 mount --rbind {root} {root}
 mount -o remount,bind,ro {root}
@@ -18,7 +18,8 @@ mount -t proc proc {root}/proc
 mount -t tmpfs -o mode=1777 tmpfs {root}/tmp
 mount --rbind /dev {root}/dev
 mount --bind {outputs} {root}/outputs
-exec chroot --userspec={user} {root} env -i {variables} {command}
+mount -t tmpfs -o mode=755,{owner} tmpfs {root}/models
+exec chroot --userspec={user} {root} env -i -C {folder} {variables} {command}
 """
 
 
@@ -44,7 +45,8 @@ class Images:
         """Import Debian's own Python under the name of the official image, which no registry has to serve then."""
         tree = self.folder / "base"
         command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", tree]
-        subprocess.run(command, check=True, capture_output=True)
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+        assert done.returncode == 0, done.stdout[-2000:]
         self.take(tree, name)
 
     def take(self, tree, name):
@@ -82,12 +84,14 @@ class Images:
 
 
 def read_only(tree, config, outputs, *command, **variables):
-    """Return what runs a command of the image as its user, where nothing but /outputs and /tmp can be written to."""
+    """Return what runs a command of the image as its user, who can write to /models, /outputs and /tmp only."""
     named = [*config["Env"], *(f"{name}={value}" for name, value in variables.items())]
     script = READ_ONLY.format(
         root=shlex.quote(str(tree)),
         outputs=shlex.quote(str(outputs)),
         user=config["User"],
+        owner="uid={},gid={}".format(*config["User"].split(":")),
+        folder=shlex.quote(config["WorkingDir"]),
         variables=shlex.join(named),
         command=shlex.join(command),
     )

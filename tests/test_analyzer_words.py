@@ -10,6 +10,7 @@ import soundfile
 from emoscope.analyzer import NO_WORDS, UNHEARD, UNREAD, Analyzer
 from emoscope.errors import AudioError, Cancelled, InputError, ModelError, OptionError, TooLargeError
 from emoscope.heads import Head, Maker
+from emoscope.models import COMPACT_TEXT_NOTE
 from emoscope.readers import Readers
 from emoscope.settings import Options, Settings
 from emoscope.text.split import LONGEST
@@ -139,7 +140,8 @@ def test_a_models_note_is_said_once():
             return replace(super().read(text, **how), note="It says “love”, too.")
 
     reader = Noted(info=replace(Keywords().info, note="It is small. It says “love”, too."))
-    assert Models(reader=reader).analyzer().read("Hello.", Options()).warnings == ("It is small. It says “love”, too.",)
+    [warning] = Models(reader=reader).analyzer().read("Hello.", Options()).warnings
+    assert warning == f"{COMPACT_TEXT_NOTE} It is small. It says “love”, too."
 
 
 # ---- a recording and its words

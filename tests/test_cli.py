@@ -16,10 +16,11 @@ LABELS = {"angry", "disgusted", "fearful", "happy", "neutral", "other", "sad", "
 
 
 def emoscope(*arguments, cwd, **environment):
+    own = {"PYTHONPATH": str(ROOT), "COLUMNS": "160", "EMOSCOPE_OUTPUTS": str(cwd / "outputs")}
     return subprocess.run(
         [sys.executable, "-m", "emoscope.cli", *map(str, arguments)],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "160", **environment},
+        env={**os.environ, **own, **environment},
         capture_output=True,
         text=True,
         timeout=120,

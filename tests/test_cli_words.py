@@ -222,7 +222,7 @@ def test_every_line_is_a_row_of_the_table(terminal):
     rows = [" ".join(line.split()) for line in terminal.out.splitlines()]
     assert any(row.startswith("1 I am joyful. 😊 happy 89%, clear") for row in rows)
     assert any(row.startswith("2 You are [b]awful. 😠 angry 89%, clear") for row in rows)
-    assert "Model: keywords." in rows
+    assert any(row.startswith("Model: keywords. This is the compact demonstration model") for row in rows)
 
 
 def test_lines_are_read_in_batches(terminal):
@@ -316,7 +316,7 @@ def test_a_transcript_that_cannot_be_read_fails_that_file(terminal, clip):
 def emoscope(*arguments, cwd, stdin=b""):
     return subprocess.run(
         [sys.executable, "-m", "emoscope.cli", *arguments], cwd=cwd, input=stdin, capture_output=True, timeout=120,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "EMOSCOPE_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "EMOSCOPE_THREADS": "1", "EMOSCOPE_OUTPUTS": str(cwd / "outputs")},
     )  # fmt: skip
 
 

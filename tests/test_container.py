@@ -54,6 +54,12 @@ def environment():
     return dict(with_defaults(pair).split("=", 1) for pair in pairs)
 
 
+def given_to(service):
+    """What a service of the composition is given, where nobody has set the variables that it asks for."""
+    given = COMPOSE["services"][service]["environment"]
+    return {name: re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value) for name, value in given.items()}
+
+
 def copied_from_context():
     """What the stages copy out of the working tree: the names, without the place they go to."""
     copies = [rest for stage in STAGES.values() for rest in of("COPY", stage) if "--" not in rest]
@@ -177,12 +183,20 @@ def test_the_database_is_pinned_unpublished_and_has_no_password_of_its_own():
 
 
 def test_the_history_goes_to_the_service_of_that_name():
-    given = COMPOSE["services"]["emoscope-postgres"]["environment"]
-    settings = Settings.from_environment(given)
+    settings = Settings.from_environment(given_to("emoscope-postgres"))
     assert Database(settings.database_url).name == "PostgreSQL's “emoscope” on database"
+    given = COMPOSE["services"]["emoscope-postgres"]["environment"]
     assert given["PGPASSWORD"] == COMPOSE["services"]["database"]["environment"]["POSTGRES_PASSWORD"]
     assert "database" in COMPOSE["services"]["emoscope-postgres"]["depends_on"]
-    assert "environment" not in COMPOSE["services"]["emoscope"]
+    assert "EMOSCOPE_DATABASE_URL" not in COMPOSE["services"]["emoscope"]["environment"]
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_service_asks_for_a_token_unless_somebody_decides_otherwise(door):
+    given = given_to(door)
+    assert {"EMOSCOPE_TOKEN", "EMOSCOPE_OPEN"} <= given.keys()
+    assert Settings.from_environment(environment() | given).guarded
+    assert not Settings.from_environment(environment() | given | {"EMOSCOPE_OPEN": "1"}).guarded
 
 
 class Answering(BaseHTTPRequestHandler):

@@ -33,10 +33,10 @@ from emoscope.settings import ROOT, Options
 from emoscope.timeline import NAMES, SILENCE
 from tests import reports
 
-ALWAYS = {"result.json", "processed_audio.wav"}
+ALWAYS = {"result.json", "processed_audio.wav", "frames.npz"}
 FRAMES = {
     "timeline.csv", "timeline.png", "timeline.svg", "segments.TextGrid", "segments.eaf", "segments.txt", "segments.vtt",
-    "segments.rttm", "frames.npz",
+    "segments.rttm",
 }  # fmt: skip
 TEXT = {"result.json", "sentences.csv"}
 PAUSE = [("happy", 0.0, 2.0), (SILENCE, 2.0, 4.0), ("happy", 4.0, 5.0), ("surprised", 5.0, 6.0)]

@@ -24,7 +24,7 @@ import sqlalchemy as sa
 
 from emoscope import claims, export, history
 from emoscope.errors import InputError, OptionError, StorageError
-from emoscope.history import Filter, History, Keeper, schema
+from emoscope.history import Filter, History, Keeper, folders, schema
 from emoscope.history.database import MIGRATIONS, Database
 from emoscope.history.entry import Entry
 from emoscope.history.nearness import cluster, draw
@@ -348,16 +348,21 @@ def test_the_migrations_make_the_tables_that_the_code_knows(kept):
     assert ScriptDirectory(MIGRATIONS).get_heads() == [schema.NEWEST]
 
 
-@pytest.mark.parametrize("version", ["0001"])
+@pytest.mark.parametrize("version", ["0001", "0002"])
 def test_runs_of_every_earlier_version_are_still_there(kept, address, version, monkeypatch):
     monkeypatch.setattr("emoscope.history.database.NEWEST", version)
-    earlier = History(kept.outputs, address)
+    earlier = Database(address)
     folder = export.write(report(number=1), kept.outputs)
-    row = replace(Entry.read(folder), vectors=())
-    earlier.insert(row)
+    row = Entry.read(folder).row | {"place": folders.mark(kept.outputs), "folder": folder.name}
+    with earlier.writing() as connection:  # as that version wrote it: with the columns that it had
+        there = {column["name"] for column in sa.inspect(connection).get_columns("runs")}
+        columns = [sa.column(each.name, each.type) for each in schema.runs.c if each.name in there]
+        values = {each.name: row[each.name] for each in columns if each.name != "number"}
+        connection.execute(sa.insert(sa.table("runs", *columns)).values(values))
     earlier.close()
     monkeypatch.undo()
     assert ids(kept.all()) == [1]
+    assert [run.visitor for run in kept.all()] == [""]
     write(kept, report(number=2))
     assert kept.similar(f"{2:016x}") == []  # the table of the newest version is there
 
@@ -832,3 +837,81 @@ def test_runs_of_before_can_be_deleted_in_privacy_mode(tmp_path):
     Keeper(Settings(outputs=tmp_path)).keep(report(number=1))
     found = Keeper(Settings(outputs=tmp_path, keep="nothing")).opened()
     assert found.delete([f"{1:016x}"]) == 1
+
+
+# ---- whose a run is
+
+
+@pytest.fixture
+def shared(kept):
+    """A history with two runs of ana, one of ben, and one that is nobody's in particular."""
+    for number, visitor in enumerate(("ana", "ana", "ben", "")):
+        made = report(number=number, name=f"{visitor or 'nobody'}.wav")
+        kept.add(made, export.write(made, kept.outputs, visitor=visitor))
+    return kept
+
+
+def test_a_visitor_finds_their_own_runs_and_no_others(shared):
+    for visitor, mine in (("ana", [0, 1]), ("ben", [2]), ("", [3]), ("eve", []), (None, [0, 1, 2, 3])):
+        view = shared.of(visitor)
+        assert sorted(ids(view.search())) == sorted(ids(view.all())) == mine
+        assert view.count() == len(mine)
+        assert sum(day.runs for day in view.trends()) == len(mine)
+        assert sorted(ids(view.chart().runs)) == mine
+        assert bool(view.models()) == bool(mine)
+        assert {run.name for run in view.search(Filter(text="wav"))} == {run.name for run in view.all()}
+        for number in range(4):
+            id = f"{number:016x}"
+            if number in mine:
+                near = [int(each.run.id, 16) for each in view.similar(id)]
+                assert sorted([*near, number]) == mine
+                assert view.get(id).visitor == (visitor if visitor is not None else shared.get(id).visitor)
+            else:
+                for ask in (view.get, view.similar, lambda id, view=view: view.delete([id])):
+                    with pytest.raises(InputError, match="There is no run"):
+                        ask(id)
+    assert shared.count() == 4
+
+
+def test_a_deletion_of_ones_own_and_anothers_deletes_neither(shared):
+    with pytest.raises(InputError):
+        shared.of("ana").delete([f"{0:016x}", f"{2:016x}"])
+    assert shared.count() == 4
+    assert shared.of("ana").delete([f"{0:016x}", f"{1:016x}"]) == 2
+    assert ids(shared.all()) == [3, 2]
+
+
+def test_no_method_forgets_whose_runs_it_is_about():
+    """A new one has to be in the test above, or is about all runs like these."""
+    about_all = {"add", "insert", "prune", "reconcile", "close", "exists", "of"}
+    ours = {name for name in vars(History) if not name.startswith("_")}
+    assert ours - about_all == {"search", "all", "count", "get", "delete", "models", "trends", "similar", "chart"}
+
+
+def test_runs_have_their_owners_again_after_the_database_was_lost(shared):
+    owners = {run.id: run.visitor for run in shared.all()}
+    with shared.database.writing() as connection:
+        connection.execute(sa.delete(schema.runs))
+    assert len(shared.reconcile().taken_in) == 4
+    assert {run.id: run.visitor for run in shared.all()} == owners
+
+
+def test_a_run_whose_owner_cannot_be_told_is_nobodys_to_see(shared, caplog):
+    for run, owner in zip(list(shared.of("ana").all()), ("a\nb", ""), strict=True):
+        (run.folder / export.VISITOR).write_text(owner)
+    with shared.database.writing() as connection:
+        connection.execute(sa.delete(schema.runs))
+    assert len(shared.reconcile().taken_in) == 2
+    assert shared.of("").count() == shared.of("ben").count() == 1
+    assert "holds no result" in caplog.text
+
+
+def test_what_is_too_much_goes_whosever_it_is(shared):
+    assert shared.of("ben").prune(age=timedelta(0)) == 4
+
+
+def test_the_owner_is_in_no_file_that_is_handed_out(shared):
+    (run,) = shared.of("ben").all()
+    with zipfile.ZipFile(next(run.folder.glob("*.zip"))) as pack:
+        assert export.VISITOR not in pack.namelist()
+        assert "ben" not in pack.read("result.json").decode().replace("ben.wav", "")

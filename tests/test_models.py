@@ -128,9 +128,10 @@ def make_transcriber(folder, network="SenseVoiceSmall"):
 
 @pytest.mark.parametrize("name", ["auto", "compact", "compact-text"])
 def test_the_compact_text_model_answers_and_one_s_own_comes_first(tmp_path, name):
-    assert models.resolve_text(name, tmp_path) == models.Choice(SHIPPED.with_name(models.COMPACT_TEXT))
+    shipped = SHIPPED.with_name(models.COMPACT_TEXT)
+    assert models.resolve_text(name, tmp_path) == models.Choice(shipped, models.COMPACT_TEXT_NOTE)
     own = make_text(tmp_path / models.COMPACT_TEXT)
-    assert models.resolve_text(name, tmp_path) == models.Choice(own)
+    assert models.resolve_text(name, tmp_path) == models.Choice(own, models.COMPACT_TEXT_NOTE)
 
 
 def test_text_models_answer_to_their_names_everywhere(tmp_path):

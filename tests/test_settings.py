@@ -27,6 +27,9 @@ READ = {
     "EMOSCOPE_KEEP": ("30d,10GB", "keep", "30d,10GB"),
     "EMOSCOPE_DATABASE_URL": ("postgresql://host/name", "database_url", "postgresql://host/name"),
     "EMOSCOPE_QUEUE": ("5", "queue", 5),
+    "EMOSCOPE_TOKEN": ("ana:secret1,ben:secret2", "token", "ana:secret1,ben:secret2"),
+    "EMOSCOPE_OPEN": ("1", "open", True),
+    "EMOSCOPE_HOSTS": ("emoscope.example.org", "hosts", "emoscope.example.org"),
 }
 
 

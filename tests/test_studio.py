@@ -413,12 +413,12 @@ def test_the_process_serves_prints_its_address_and_stops_cleanly(tmp_path):
         assert line == f"Emoscope is at http://localhost:{environment['EMOSCOPE_PORT']}\n"
         assert httpx.get(line.split()[-1]).status_code == 200
         assert time.monotonic() - begun < 20  # 3 s on two cores of its own; the tests may run beside other work
-        assert list(tmp_path.glob("emoscope-studio-*"))
+        assert list(tmp_path.glob(".emoscope-studio_*"))
     finally:
         process.terminate()
         process.stdout.close()
         process.wait(15)
-    assert not list(tmp_path.glob("emoscope-studio-*"))
+    assert not list(tmp_path.glob(".emoscope-studio_*"))
 
 
 def free_port():

@@ -19,7 +19,7 @@ from emoscope.analyzer import Analyzer
 from emoscope.compare import Difference
 from emoscope.history import Keeper
 from emoscope.labels import LABELS
-from emoscope.studio import batches
+from emoscope.studio import batches, difference
 from emoscope.studio.desk import Desk
 from emoscope.studio.handlers import Visit
 from emoscope.studio.tabs import batch, compare
@@ -108,7 +108,7 @@ def test_two_recordings_become_two_verdicts_two_timelines_and_a_difference(desk,
 def test_the_comparison_is_a_table_without_formulas(desk, sounds):
     found = compared(desk, sounds / "=1+1.wav", sounds / "late.wav")
     rows = list(csv.DictReader(io.StringIO(content(found.difference["csv"]).decode())))
-    assert list(rows[0]) == list(compare.COLUMNS)
+    assert list(rows[0]) == list(difference.COLUMNS)
     assert [(row["measure"], row["emotion"]) for row in rows] == [
         (measure, label) for measure in ("scores", "shares") for label in LABELS
     ]
@@ -169,8 +169,8 @@ def spread(**parts):
 )
 def test_the_main_difference_is_a_sentence(first, second, english, chinese):
     found = Difference(first, second)
-    assert compare.sentence(found, "en") == english
-    assert compare.sentence(found, "zh") == chinese
+    assert difference.sentence(found, "en") == english
+    assert difference.sentence(found, "zh") == chinese
 
 
 # ---- Batch

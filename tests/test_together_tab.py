@@ -298,7 +298,7 @@ def test_the_files_are_written_again_with_the_weights_of_now(studio, clip, granu
     downloads, second = studio.handlers.write(changed.kept, "en")
     assert studio.passes == passes
     assert not second.stale
-    before, after = second.folders
+    before, _shelf, after = second.folders
     assert downloads["folder"] == after.name
     assert names(after) == names(before)
     old, new = (json.loads((folder / "result.json").read_text()) for folder in (before, after))
@@ -333,14 +333,18 @@ def test_what_is_gone_is_explained(studio):
 
 
 def test_a_program_gets_the_report_and_its_files(studio, clip):
-    report, archive = studio.handlers.answer(clip, "I am joyful.", "product", 0.4)
+    def ask(file, text, fusion, weight):
+        chosen = {"upload": file, "said": text, "fusion": fusion, "text_weight": weight, "transcribe": not text}
+        return studio.handlers.answer(chosen)
+
+    report, archive = ask(clip, "I am joyful.", "product", 0.4)
     assert (report["mode"], report["fusion"]["method"], report["options"]["text_weight"]) == (
         "multimodal", "product", 0.4
     )  # fmt: skip
     assert Path(archive).suffix == ".zip"
-    report, _ = studio.handlers.answer(clip, "", "weighted", 0.5)
+    report, _ = ask(clip, "", "weighted", 0.5)
     assert report["text"]["transcript"]["origin"] == "scribe"
-    report, _ = studio.handlers.answer(None, "I am lonely.", "weighted", 0.5)
+    report, _ = ask(None, "I am lonely.", "weighted", 0.5)
     assert (report["mode"], report["emotion"]) == ("text", "sad")
 
 

@@ -50,6 +50,7 @@ ELSEWHERE = {
     "batch/store.py": "only the command line keeps runs on disk",
     "studio/theme.py": "names of fonts",
     "studio/walls.py": "headers for browsers",
+    "gate/": "headers for browsers, and answers to what no page of ours sends",
     "studio/words/visitor.py": "headers for browsers",
     "studio/rolling/routes.py": "answers to scripts",
 }

@@ -91,7 +91,7 @@ def create_agents(office: Office) -> "MCPServer[Any]":
     )
 
     async def run(task: Task) -> dict[str, Any]:
-        job = office.jobs.submit(task, office.finish)
+        job = office.submit(task, office.finish)
         try:
             return await asyncio.wrap_future(job.outcome)
         finally:

@@ -16,7 +16,7 @@ from emoscope.api import schema
 from emoscope.api.analyses import analyses
 from emoscope.api.metrics import Measured
 from emoscope.api.office import PREFIX, Office
-from emoscope.api.problems import WHAT, Problem, handle
+from emoscope.api.problems import WHAT, Problem, answers, handle
 from emoscope.api.runs import runs
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ ABOUT = (
     "`Prefer: respond-async` answers with a run to ask for later, `Accept: text/event-stream` with progress."
 )
 COMPONENTS = "#/components/schemas/{model}"
+TOKEN = {"type": "http", "scheme": "bearer", "description": "A token of EMOSCOPE_TOKEN, or the one made at start."}
+AT_THE_GATE = 401, 403, 429  # what may be answered before a request comes here
 
 
 def add_api(app: FastAPI, office: Office) -> None:
@@ -71,15 +73,15 @@ def add_health(app: FastAPI, analyzer: "Analyzer") -> None:
 def create_api(office: Office) -> FastAPI:
     """Return the interface without its prefix.
 
-    Who may call it is decided by whatever stands before it, such as `studio.walls`: this application is the one place
-    to put a dependency for all of its routes.
+    Who may call it is decided by what stands before it, `gate`; without that, a server that asks for tokens answers
+    nobody.
     """
     api = FastAPI(title="Emoscope", version=emoscope.__version__, docs_url=None, redoc_url=None, openapi_url=None)
     api.router.redirect_slashes = False
     handle(api)
     api.include_router(analyses(office))
     api.include_router(runs(office))
-    document = describe(api)
+    document = describe(api, guarded=office.settings.guarded)
 
     @api.get("/openapi.json", include_in_schema=False)
     async def openapi() -> JSONResponse:
@@ -106,8 +108,8 @@ def create_api(office: Office) -> FastAPI:
     return api
 
 
-def describe(api: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI document of the interface."""
+def describe(api: FastAPI, *, guarded: bool) -> dict[str, Any]:
+    """Return the OpenAPI document of the interface, which asks for a token or takes one all the same."""
     document = get_openapi(
         title=api.title,
         version=api.version,
@@ -120,8 +122,11 @@ def describe(api: FastAPI) -> dict[str, Any]:
         schemas.pop(unused, None)
     problem = schema.Problem.model_json_schema(ref_template=COMPONENTS)
     schemas |= {**problem.pop("$defs"), "Problem": problem}
+    document["components"]["securitySchemes"] = {"token": TOKEN}
+    document["security"] = [{"token": []}] if guarded else [{}, {"token": []}]
     for path in document["paths"].values():
         for operation in path.values():
+            operation["responses"] |= {str(status): answer for status, answer in answers(*AT_THE_GATE).items()}
             if "HTTPValidationError" in str(operation["responses"].get("422")):
                 del operation["responses"]["422"]  # FastAPI's own, which is answered nowhere
     return document

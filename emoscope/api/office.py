@@ -2,27 +2,31 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
+from emoscope.access import Asker, asking
 from emoscope.api.metrics import Metrics
 from emoscope.api.problems import Problem
-from emoscope.api.uploads import Form, let_out, receive
+from emoscope.api.uploads import Form, receive
 from emoscope.errors import EmoscopeError, InputError, StorageError
-from emoscope.history import Keeper, Kept, Run
+from emoscope.history import History, Keeper, Kept, Run
 from emoscope.jobs import Job, Jobs, Task
 from emoscope.report import Report
 from emoscope.settings import Settings
 
 if TYPE_CHECKING:
     from emoscope.analyzer import Analyzer
+
+T = TypeVar("T")
 
 PREFIX = "/api/v1"
 EVENTS = "text/event-stream"
@@ -43,13 +47,17 @@ class Office:
     metrics: Metrics
     uploads: Path  # readable by this process's user only
 
+    @property
+    def asker(self) -> Asker:
+        """Return who asks in this task; raises AccessError where that has to be known."""
+        return asking(self.settings)
+
     async def receive(self, request: Request, *kinds: str) -> Form:
         """Take in a request's body, if there is room for another analysis."""
         try:
-            self.jobs.check_room()
-            return await receive(request, self.uploads, round(self.settings.max_mb * 1e6), kinds)
+            self.jobs.check_room(self.asker)
+            return await self._unless_stopped(receive(request, self.uploads, round(self.settings.max_mb * 1e6), kinds))
         except (EmoscopeError, Problem) as error:
-            await let_out(request)
             raise Problem.of(error).closing() from None
 
     async def answer(self, request: Request, form: Form, read: Callable[[Form], Task]) -> Response:
@@ -57,7 +65,7 @@ class Office:
         later = _prefers_later(request)
         try:
             task = await run_in_threadpool(read, form)
-            job = self.jobs.submit(task, self._leave if later else self._send, remember=later)
+            job = self.submit(task, self._leave if later else self._send, remember=later)
         except BaseException:
             form.close()
             raise
@@ -68,6 +76,19 @@ class Office:
         if wants_events(request):
             return self.stream(job, owner=True)
         return await self._wait(request, job)
+
+    def submit(self, task: Task, finish: Callable[[str, Report], T], *, remember: bool = False) -> Job[T]:
+        """Put a task at the end of the queue, as that of who asks; `finish` is told the account, too."""
+        asker = self.asker
+        return self.jobs.submit(task, partial(finish, asker.owner), remember=remember, asker=asker)
+
+    def job(self, id: str) -> Job[Any] | None:
+        """Return a job that is not over or is remembered, if it is theirs who ask."""
+        return self.jobs.find(id, self.asker)
+
+    def history(self) -> History:
+        """Return the runs that who asks may see; raises StorageError."""
+        return self.keeper.opened().of(self.asker.visitor)
 
     def stream(self, job: Job[bytes], *, owner: bool) -> Response:
         """Tell how far a job is as server-sent events; the `owner` ends it by hanging up."""
@@ -87,9 +108,20 @@ class Office:
             if self.settings.retention.nothing and not self.keeper.history.exists:
                 raise no_run(id)
             try:
-                return self.keeper.opened().get(id)
+                return self.history().get(id)
             except InputError:
                 raise no_run(id) from None
+
+    async def _unless_stopped(self, taking_in: Coroutine[Any, Any, Form]) -> Form:
+        """Wait for a body, but no longer than new analyses are taken; raises StoppingError."""
+        task = asyncio.create_task(taking_in)
+        try:
+            while not (await asyncio.wait([task], timeout=LOOK))[0]:
+                self.jobs.check_open()
+            return task.result()
+        finally:
+            if task.cancel():
+                await asyncio.wait([task])  # it removes what has arrived
 
     async def _wait(self, request: Request, job: Job[bytes]) -> Response:
         over = _signal(job)
@@ -125,23 +157,23 @@ class Office:
             if owner:
                 job.cancel()
 
-    def finish(self, report: Report) -> dict[str, Any]:
-        """Keep a report as the settings say, and return it as JSON types."""
-        kept, found = self._keep(report), report.to_dict()
+    def finish(self, owner: str, report: Report) -> dict[str, Any]:
+        """Keep a report as the settings say, as that of an account, and return it as JSON types."""
+        kept, found = self._keep(owner, report), report.to_dict()
         found["warnings"] += filter(None, [kept and kept.note])
         return found
 
-    def _send(self, report: Report) -> bytes:
-        return compact(self.finish(report))
+    def _send(self, owner: str, report: Report) -> bytes:
+        return compact(self.finish(owner, report))
 
-    def _leave(self, report: Report) -> bytes:
+    def _leave(self, owner: str, report: Report) -> bytes:
         """Finish a report that somebody comes back for; it stays in memory only where the history has no row of it."""
-        kept = self._keep(report)
+        kept = self._keep(owner, report)
         return b"" if kept and kept.run else compact(report.to_dict())
 
-    def _keep(self, report: Report) -> Kept | None:
+    def _keep(self, owner: str, report: Report) -> Kept | None:
         self.metrics.count(report)
-        return None if self.settings.retention.nothing else self.keeper.keep(report)
+        return None if self.settings.retention.nothing else self.keeper.keep(report, visitor=owner)
 
 
 def running(job: Job[Any]) -> dict[str, Any]:

@@ -32,6 +32,9 @@ KINDS: dict[type[Exception], tuple[int, str, str]] = {
     errors.InputError: (422, "input", "This cannot be used"),
     errors.ModelError: (503, "model", "A model is missing or broken"),
     errors.StorageError: (507, "storage", "Results cannot be stored"),
+    errors.AccessError: (401, "access", "Who asks is not known"),
+    errors.ExhaustedError: (503, "memory", "Too little memory"),
+    errors.StoppingError: (503, "stopping", "The server is being stopped"),
     errors.BusyError: (429, "busy", "Too many are waiting"),
     errors.Cancelled: (409, "stopped", "The analysis was stopped"),
 }
@@ -42,7 +45,10 @@ WHAT = {  # of each kind, for the page of the documentation
     "input": "Something is missing in the request, or cannot be used.",
     "model": "The model is not on this machine, or is damaged.",
     "storage": "The disk is full or the database away; the same request may succeed later.",
+    "access": "The token is missing, or is none of this server's.",
     "busy": "The queue is full; Retry-After says in how many seconds there should be room.",
+    "memory": "The machine has too little memory at the moment; Retry-After says when to ask again.",
+    "stopping": "The server is being stopped, and what it was asked for may be lost; the next one answers soon.",
     "stopped": "Somebody stopped the analysis.",
     "about:blank": "What the status says, without anything more.",
 }
@@ -80,8 +86,7 @@ class Problem(Exception):  # noqa: N818 — named as the standard names it
             return error
         for known, (status, kind, title) in KINDS.items():
             if isinstance(error, known):
-                headers = {"Retry-After": str(error.seconds)} if isinstance(error, errors.BusyError) else {}
-                return cls(status, str(error), kind=kind, title=title, headers=headers)
+                return cls(status, str(error), kind=kind, title=title, headers=_headers(error))
         return cls(500, UNFORESEEN.format(number=number))
 
     def closing(self) -> "Problem":
@@ -92,6 +97,12 @@ class Problem(Exception):  # noqa: N818 — named as the standard names it
     def response(self) -> Response:
         """Return it as an answer."""
         return Response(json.dumps(self.document), self.status, self.headers, MEDIA)
+
+
+def _headers(error: BaseException) -> dict[str, str]:
+    if isinstance(error, errors.AccessError):
+        return {"WWW-Authenticate": "Bearer"}
+    return {"Retry-After": str(error.seconds)} if isinstance(error, errors.BusyError) else {}
 
 
 def invalid(found: list[Any]) -> Problem:

@@ -75,7 +75,7 @@ def runs(office: Office) -> APIRouter:
         if office.settings.retention.nothing and not office.keeper.history.exists:
             return json_response({"total": 0, "runs": []})
         with reading():
-            history = office.keeper.opened()
+            history = office.history()
             found = history.search(chosen, order=order, limit=limit, offset=offset)
             return json_response({"total": history.count(chosen), "runs": [_row(run) for run in found]})
 
@@ -90,7 +90,7 @@ def runs(office: Office) -> APIRouter:
     async def get_run(id: Id, request: Request) -> Response:
         """Say how far a run is, and what came out; with `Accept: text/event-stream` as events until it is over."""
         _check(id)
-        job = office.jobs.find(id)
+        job = office.job(id)
         if wants_events(request):
             if job:
                 return office.stream(job, owner=False)
@@ -103,7 +103,7 @@ def runs(office: Office) -> APIRouter:
     def delete_run(id: Id) -> Response:
         """Stop a run that is not over, or delete one of the past with all of its files."""
         _check(id)
-        job = office.jobs.find(id)
+        job = office.job(id)
         if job:
             over = job.outcome.done()
             job.cancel()
@@ -114,7 +114,7 @@ def runs(office: Office) -> APIRouter:
         if office.find(id).folder is None:
             raise Problem(409, f"The files of run {id} lie on another machine. Delete it there.")
         with reading():
-            office.keeper.history.delete([id])
+            office.history().delete([id])
         return Response(status_code=204)
 
     @routes.get(
@@ -151,7 +151,7 @@ def _check(id: str) -> None:
 
 
 def _describe(office: Office, id: str) -> dict[str, Any]:
-    job = office.jobs.find(id)
+    job = office.job(id)
     if job and not job.outcome.done():
         return running(job)
     if job and job.state == "cancelled":
@@ -185,9 +185,9 @@ def _file(id: str, file: Path) -> dict[str, Any]:
 
 
 def _row(run: Run) -> dict[str, Any]:
-    """Return a run as JSON; where its folder is, is nobody's business."""
+    """Return a run as JSON; where its folder is, is nobody's business, and whose it is, who asks knows."""
     found = run.to_dict()
-    del found["folder"]
+    del found["folder"], found["visitor"]
     return found
 
 

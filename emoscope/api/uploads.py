@@ -1,28 +1,29 @@
 """What a request carries, taken in piece by piece: files go to disk, and nothing is read beyond its limit."""
 
-import asyncio
+import errno
 import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect
 
-from emoscope import claims, export
 from emoscope.api.problems import Problem
-from emoscope.errors import InputError, TooLargeError
+from emoscope.errors import InputError, StorageError, TooLargeError
+from emoscope.room import DISK_FULL
 from emoscope.transcribe.files import LARGEST
 
-UPLOADS = "emoscope-uploads"  # hidden folders of the system's temporary one
+UPLOADS = "emoscope-uploads"  # what the folder for them is called, see `claims.temporary`
 FORM, JSON = "multipart/form-data", "application/json"
 LONGEST_FIELD = 1_000_000  # bytes; the longest text has 200,000 characters of up to four
 MOST_PARTS = 40
@@ -30,12 +31,14 @@ LONGEST_NAME = 200  # characters of a file's name
 AROUND = 10_000  # bytes that the parts' own headers may take
 FILE, TRANSCRIPT = "file", "transcript"  # the parts that are files
 NAMELESS = "recording"
-UNREAD, LINGERING = 2_000_000, 2.0  # bytes and seconds that a refused body may still take
+BLOCK = 1 << 20  # bytes that are written at once
 
 TOO_LARGE = "The file is larger than {most:g} MB, the limit of this server. Cut it, or save it as MP3 or M4A."
 TOO_LONG = "The field “{name}” is longer than {most:g} MB. Send less at a time."
+NOT_TAKEN = "What is sent cannot be written to the disk for uploads. Set TMPDIR to another folder."
 TOO_MANY = "There are more than {most} parts in the request. Send each option once."
 OTHER_KIND = "The body is “{kind}”, but {kinds} is needed here."
+CUT_OFF = "The connection was closed before all of the request had come. Send it again."
 MALFORMED = "The body cannot be read as {kind}: {why}."
 
 
@@ -54,22 +57,6 @@ class Form:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def place() -> Path:
-    """Return where a process puts what it is sent; nothing is made yet."""
-    return Path(tempfile.gettempdir()) / claims.hidden_name(UPLOADS)
-
-
-@contextmanager
-def existing(folder: Path) -> Iterator[None]:
-    """Have the folder of `place`, for this user only, until the end; what `kill -9` left of another one goes, too."""
-    claims.sweep(folder.parent, UPLOADS)
-    with claims.new_folder(folder, mode=0o700):
-        try:
-            yield
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
 async def receive(request: Request, folder: Path, limit: int, kinds: Iterable[str]) -> Form:
     """Take in the body of a request whose type is one of `kinds`; files are put into a new folder within `folder`.
 
@@ -86,13 +73,14 @@ async def receive(request: Request, folder: Path, limit: int, kinds: Iterable[st
         raise TooLargeError(TOO_LARGE.format(most=limit / 1e6))
     if not parameters.get(b"boundary"):
         raise InputError(MALFORMED.format(kind=FORM, why="its boundary is missing in the content type"))
-    form = Form(folder=Path(tempfile.mkdtemp(dir=folder)))
+    with _explained():
+        form = Form(folder=Path(tempfile.mkdtemp(dir=folder)))
     reader = _Reader(form, limit)
     try:
-        with export.explained(folder):
+        with _explained():
             parser = MultipartParser(parameters[b"boundary"], reader.callbacks())
-            async for piece in request.stream():
-                parser.write(piece)
+            async for block in _blocks(request):
+                await run_in_threadpool(parser.write, block)  # a disk may take its time
             parser.finalize()
             reader.check_end()
     except FormParserError as error:
@@ -106,23 +94,38 @@ async def receive(request: Request, folder: Path, limit: int, kinds: Iterable[st
     return form
 
 
-async def let_out(request: Request) -> None:
-    """Read a little more of a body that is refused, and forget it.
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn what the disk refuses into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(DISK_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else NOT_TAKEN) from error
 
-    A connection that is closed with bytes unread is reset, and a client that is still sending never sees the answer.
-    """
-    left = UNREAD
-    with suppress(RuntimeError, ClientDisconnect, TimeoutError):  # it was read to its end already; nobody is there
-        async with asyncio.timeout(LINGERING):
-            async for piece in request.stream():
-                left -= len(piece)
-                if left < 0:
-                    return
+
+async def _pieces(request: Request) -> AsyncIterator[bytes]:
+    """Yield a body as it comes; raises InputError where somebody hangs up."""
+    try:
+        async for piece in request.stream():
+            yield piece
+    except ClientDisconnect:
+        raise InputError(CUT_OFF) from None
+
+
+async def _blocks(request: Request) -> AsyncIterator[bytes]:
+    """Yield a body in pieces that are worth a thread; the network's own have up to 64 KB."""
+    block = bytearray()
+    async for piece in _pieces(request):
+        block += piece
+        if len(block) >= BLOCK:
+            yield bytes(block)
+            block.clear()
+    yield bytes(block)
 
 
 async def _whole(request: Request, most: int) -> bytes:
     body = bytearray()
-    async for piece in request.stream():
+    async for piece in _pieces(request):
         body += piece
         if len(body) > most:
             raise TooLargeError(TOO_LONG.format(name="text", most=most / 1e6))
@@ -175,7 +178,8 @@ class _Reader:
     def close(self) -> None:
         """Close the file of a part that was cut short."""
         if self._out:
-            self._out.close()
+            with suppress(OSError):  # it tries once more to write what a full disk did not take
+                self._out.close()
 
     @staticmethod
     def _taking(where: bytearray) -> Callable[[bytes, int, int], None]:

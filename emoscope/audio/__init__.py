@@ -4,6 +4,7 @@ import hashlib
 import io
 import re
 import warnings
+import wave as wav
 from dataclasses import replace
 from functools import cache
 from pathlib import Path, PureWindowsPath
@@ -24,7 +25,7 @@ from emoscope.errors import AudioError, TooLargeError
 from emoscope.results import Progress, Recording, Source, Waveform, quiet
 from emoscope.timeline import RATE, Floats
 
-__all__ = ["ENDINGS", "FORMATS", "Format", "Limits", "load", "write_wav"]
+__all__ = ["ENDINGS", "FORMATS", "Format", "Limits", "load", "read_wav", "write_wav"]
 
 READABLE = "Give a WAV, MP3, M4A, AAC, FLAC, OGG, Opus, WebM, AMR, AIFF, MP4, MOV or MKV file."
 OVERSHOOT = 2.0  # times full scale; no sound decoder exceeds it by more
@@ -155,6 +156,18 @@ def write_wav(wave: Waveform, file: Path) -> None:
     Raises OSError where the file cannot be written.
     """
     _segment(wave).export(file, format="wav").close()
+
+
+def read_wav(file: Path) -> Waveform:
+    """Read what `write_wav` wrote, and nothing else; raises OSError, and ValueError for any other file."""
+    try:
+        with wav.open(str(file)) as sound:
+            if (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) != (RATE, 1, 2):
+                raise ValueError(f"{file.name} is not 16 kHz, mono and 16 bit")
+            samples = np.frombuffer(sound.readframes(sound.getnframes()), "<i2")
+    except (wav.Error, EOFError) as error:
+        raise ValueError(f"{file.name} is no whole WAV file") from error
+    return Waveform(samples.astype(np.float32) / np.float32(2**15))
 
 
 def wav_bytes(wave: Waveform) -> bytes:

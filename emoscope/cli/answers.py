@@ -6,8 +6,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emoscope.errors import EmoscopeError
-
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -26,15 +24,15 @@ class Format(StrEnum):
 
 @dataclass(frozen=True)
 class Done:
-    """A report, what it is called, and where its files lie."""
+    """A report, what it is called, and where its files lie, if it has some."""
 
     report: "Report"
     name: str
-    folder: Path
+    folder: Path | None
 
     def to_dict(self) -> dict[str, object]:
         """Return what JSON shows of it."""
-        return {**self.report.to_dict(), "folder": str(self.folder)}
+        return {**self.report.to_dict(), "folder": self.folder and str(self.folder)}
 
 
 @dataclass(frozen=True)
@@ -77,18 +75,14 @@ def one_line(text: str) -> str:
     return one_line(text)
 
 
-def nearer(error: EmoscopeError) -> str:
-    """Return what went wrong; in the terminal an option is nearer than a variable."""
-    return str(error).replace("EMOSCOPE_OUTPUTS", "--out")
-
-
 def show_notes(console: "Console", answers: Iterable[Done]) -> None:
     """Print under a table where the results are, what is to be known of each, and which models answered."""
     from rich.markup import escape
 
     done = list(answers)
     for each in done:
-        console.print(f"Results: {each.folder}", style="dim", markup=False, soft_wrap=True)  # one line, to be copied
+        if each.folder:  # one line, to be copied
+            console.print(f"Results: {each.folder}", style="dim", markup=False, soft_wrap=True)
     for note in dict.fromkeys(f"{each.name}: {note}" for each in done for note in _own(each.report)):
         console.print(escape(note), style="dim")
     show_models(console, [model for each in done for model in each.report.models])

@@ -82,6 +82,8 @@ def batch(
         )  # fmt: skip
         if resume and out is None:
             raise OptionError("--resume needs --out: the results to go on with.")
+        if settings.retention.nothing and out is None:
+            raise OptionError("EMOSCOPE_KEEP is “nothing”, so --out has to say where the table of a batch may be.")
         job = many.Job(
             out=out or settings.outputs / f"batch_{time.strftime('%Y%m%d_%H%M%S')}.parquet", options=options,
             keep=many.Keep(embeddings.value if embeddings else "", timelines.value if timelines else ""),

@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emoscope.cli.answers import Done, Failed, Format, as_json, clock, leading, nearer, one_line, show_notes
+from emoscope.cli.answers import Done, Failed, Format, as_json, clock, leading, one_line, show_notes
+from emoscope.cli.keeping import Keeping
 from emoscope.cli.terminal import FAILED, Granularity, Precision, TextModel, bar, complain, settings_of_process
 from emoscope.errors import EmoscopeError, InputError, OptionError
 from emoscope.fusion import METHODS
@@ -98,11 +99,11 @@ def analyze(
             fusion=fusion, text_weight=text_weight,
         )  # fmt: skip
         words = _words(files, text, transcript, transcribe=transcribe)
-        if out is not None:
-            settings = replace(settings, outputs=out)
+        keeping = Keeping(settings, out)
         with redirect_stdout(sys.stderr):  # nothing that a library prints may mix with the results
-            answers = _analyze_all(files, words, options, settings)
-    PRINTERS[format](answers)
+            answers = _analyze_all(files, words, options, settings, keeping)
+        PRINTERS[format](answers)
+        keeping.finish()
     raise typer.Exit(FAILED if any(isinstance(answer, Failed) for answer in answers) else 0)
 
 
@@ -117,9 +118,10 @@ def _words(files: list[Path], text: str | None, transcript: Path | None, *, tran
     return Words(text, transcript)
 
 
-def _analyze_all(files: list[Path], words: Words, options: Options, settings: Settings) -> list[Done | Failed]:
+def _analyze_all(
+    files: list[Path], words: Words, options: Options, settings: Settings, keeping: Keeping
+) -> list[Done | Failed]:
     """Analyse every file; report each failure on stderr and go on."""
-    from emoscope import export
     from emoscope.analyzer import Analyzer
 
     analyzer = Analyzer(settings)
@@ -129,13 +131,12 @@ def _analyze_all(files: list[Path], words: Words, options: Options, settings: Se
             with bar(file.name) as progress:
                 said = words.of(file, needed=not options.transcribe)
                 report = analyzer.analyze(file, options, transcript=said, progress=progress)
-                answers.append(Done(report, file.name, export.write(report, settings.outputs)))
+                answers.append(Done(report, file.name, keeping.write(report)))
         except OptionError:  # every file would say the same
             raise
         except EmoscopeError as error:
-            sentence = nearer(error)
-            answers.append(Failed(file, sentence))
-            complain(_about(file, sentence))
+            answers.append(Failed(file, str(error)))
+            complain(_about(file, str(error)))
     return answers
 
 

@@ -5,16 +5,16 @@ import sys
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from contextlib import redirect_stdout
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from emoscope.cli.answers import Done, Format, as_json, clock, leading, nearer, one_line, show_notes
+from emoscope.cli.answers import Done, Format, as_json, clock, leading, one_line, show_notes
+from emoscope.cli.keeping import Keeping
 from emoscope.cli.lines import LineFormat, show_lines
 from emoscope.cli.terminal import FAILED, TextModel, bar, complain, settings_of_process
-from emoscope.errors import InputError, OptionError, StorageError
+from emoscope.errors import InputError, OptionError
 from emoscope.settings import Options, Settings
 
 if TYPE_CHECKING:
@@ -56,21 +56,18 @@ def text(
             raise typer.Exit(0 if whole else FAILED)
         if format == LineFormat.csv:
             raise OptionError("csv goes with --each-line; of a single text it is sentences.csv among the results.")
-        done = _read(_whole(words, file), options, replace(settings, outputs=out or settings.outputs))
-    PRINTERS[Format(format)](done)
+        keeping = Keeping(settings, out)
+        PRINTERS[Format(format)](_read(_whole(words, file), options, settings, keeping))
+        keeping.finish()
 
 
-def _read(said: "Transcript | str", options: Options, settings: Settings) -> Done:
+def _read(said: "Transcript | str", options: Options, settings: Settings, keeping: Keeping) -> Done:
     """Read one text, and write its results."""
-    from emoscope import export
     from emoscope.analyzer import Analyzer
 
     with redirect_stdout(sys.stderr), bar("text") as progress:  # nothing that a library prints may mix with results
         report = Analyzer(settings).read(said, options, progress=progress)
-        try:
-            return Done(report, report.name, export.write(report, settings.outputs))
-        except StorageError as error:
-            raise StorageError(nearer(error)) from None
+        return Done(report, report.name, keeping.write(report))
 
 
 def _whole(words: str | None, file: Path | None) -> "Transcript | str":

@@ -14,12 +14,12 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from emoscope.errors import StorageError
+from emoscope.export import RESULT, VISITOR
 from emoscope.labels import LABELS
 from emoscope.report import Mode, Report, title
-from emoscope.settings import GRANULARITIES
+from emoscope.settings import ACCOUNT, GRANULARITIES
 from emoscope.timeline import Floats
 
-RESULT = "result.json"
 Kind: TypeAlias = Literal["speech", "text"]
 EMBEDDINGS: dict[Kind, str] = {"speech": "embedding.npy", "text": "text_embedding.npy"}
 BROKEN = "{file} holds no result of an analysis, or only a part of one. Analyse the recording again."
@@ -49,6 +49,7 @@ class Run:
     seconds: dict[str, float]  # per stage
     latency: float  # seconds, all stages together
     text: str  # that was read, "" where there was none
+    visitor: str = ""  # the account whose it is, "" where it is nobody's in particular
 
     def to_dict(self) -> dict[str, Any]:
         """Return the run as JSON types."""
@@ -97,9 +98,20 @@ class Entry:
 def _row(folder: Path) -> dict[str, Any]:
     file = folder / RESULT
     try:
-        return _columns(json.loads(file.read_bytes())) | {"bytes": size_of(folder)}
+        return _columns(json.loads(file.read_bytes())) | {"bytes": size_of(folder), "visitor": _visitor(folder)}
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise StorageError(BROKEN.format(file=file)) from error
+
+
+def _visitor(folder: Path) -> str:
+    """Return whose a folder is; raises ValueError or OSError where that cannot be told."""
+    try:
+        found = (folder / VISITOR).read_text("utf-8")
+    except FileNotFoundError:
+        return ""
+    if not ACCOUNT.fullmatch(found):  # and it must not become somebody else's
+        raise ValueError(f"{found!r} is no account")
+    return found
 
 
 def _columns(found: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from emoscope import claims
-from emoscope.history.entry import RESULT
+from emoscope.export import RESULT
 
 MARK = ".emoscope-outputs"  # a hidden file that tells these results from those of another machine
 

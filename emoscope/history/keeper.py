@@ -39,6 +39,11 @@ class Kept:
         if self.leftovers:  # also where a door forgets it, and when the process ends
             weakref.finalize(self, self.leftovers.close)
 
+    @property
+    def temporary(self) -> bool:
+        """Say whether the files go, so that nobody finds them later."""
+        return self.leftovers is not None
+
     def release(self) -> None:
         """Say that nobody needs the files any more; without privacy mode they stay all the same."""
         if self.leftovers:
@@ -83,7 +88,7 @@ class Keeper:
         """Let go of the database; a door calls it when it stops."""
         self.history.close()
 
-    def keep(self, report: Report) -> Kept:
+    def keep(self, report: Report, *, visitor: str = "") -> Kept:
         """Write a report's files and its row, in this order: a folder without a row is found again, if that is all.
 
         Without a database the files are there all the same, and the row follows when it is back. In privacy mode the
@@ -91,7 +96,10 @@ class Keeper:
         """
         if self.retention.nothing:
             return _keep_nothing(report)
-        folder = export.write(report, self.outputs)
+        return self.enter(report, export.write(report, self.outputs, visitor=visitor))
+
+    def enter(self, report: Report, folder: Path) -> Kept:
+        """Write the row of a report whose folder is written: the second half of `keep`, for a door that cannot wait."""
         entry = Entry.of(report, folder)
         try:
             run = self.history.insert(entry)
@@ -104,6 +112,13 @@ class Keeper:
         except StorageError as error:  # it is kept; what should go with it goes another time
             log.warning("%s", error)
         return Kept(folder, run)
+
+    def place(self) -> Kept:
+        """Return the folder for results that are no run: that of all results, or a temporary one in privacy mode."""
+        if not self.retention.nothing:
+            return Kept(self.outputs)
+        home, leftovers = _private_folder()
+        return Kept(home, leftovers=leftovers)
 
     def _agree(self) -> None:
         """Store what was missed, hold rows and folders together once per opening of the database, and prune."""
@@ -123,13 +138,23 @@ class Keeper:
 
 def _keep_nothing(report: Report) -> Kept:
     """Write a report's files into a temporary folder that goes when it is released, or the process ends."""
+    home, leftovers = _private_folder()
+    try:
+        return Kept(export.write(report, home), leftovers=leftovers)
+    except BaseException:
+        leftovers.close()
+        raise
+
+
+def _private_folder() -> tuple[Path, ExitStack]:
+    """Make a temporary folder that only this user may open; return it, and what takes it away."""
     home = Path(tempfile.gettempdir()) / claims.hidden_name(PRIVATE)
     leftovers = ExitStack()
     try:
         with export.explained(home):
             leftovers.enter_context(claims.new_folder(home, mode=0o700))
             leftovers.callback(shutil.rmtree, home, ignore_errors=True)
-        return Kept(export.write(report, home), leftovers=leftovers)
     except BaseException:
         leftovers.close()
         raise
+    return home, leftovers

@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoscope.errors import OptionError
+from emoscope.results import Progress, quiet
 from emoscope.timeline import Floats
 
 Numbers: TypeAlias = NDArray[np.int64]
 
 SEED = 0  # the same runs give the same map
 CROWD = 30  # runs that are neighbours to t-SNE, where there are so many; its own default
+ROUNDS, STEPS = 4, 250  # of t-SNE: its usual thousand steps
+EXAGGERATION = 12.0  # of distances in the first round, so that clusters find together; its own default
 MOST = 8  # clusters, because a person can tell no more colours apart
 SAMPLE = 500  # runs that the number of clusters is chosen by: the silhouette compares all pairs
 WIDTH = 50  # directions that hold nearly all of what an embedding says; more only cost time
@@ -39,14 +42,14 @@ def nearest(blocks: Iterable[tuple[Numbers, Floats]], to: Floats, limit: int) ->
     return best
 
 
-def draw(vectors: Floats, kind: str) -> Floats:
+def draw(vectors: Floats, kind: str, progress: Progress = quiet) -> Floats:
     """Return a place on the map for every vector, (N, D) -> (N, 2); raises OptionError for an unknown kind."""
     if kind not in MAPS:
         raise OptionError(f"A map is {', '.join(MAPS)}, not “{kind}”.")
     if len(vectors) < 4:  # t-SNE has nothing to arrange
         kind = "pca"
     with _one_thread():
-        return MAPS[kind](_narrow(_unit(vectors))).astype(np.float32)
+        return MAPS[kind](_narrow(_unit(vectors)), progress).astype(np.float32)
 
 
 def cluster(vectors: Floats, count: int | None = None) -> Numbers:
@@ -114,7 +117,7 @@ def _unit(vectors: Floats) -> Floats:
     return unit
 
 
-def _pca(unit: Floats) -> NDArray[Any]:
+def _pca(unit: Floats, _progress: Progress) -> NDArray[Any]:
     from sklearn.decomposition import PCA
 
     if _distinct(unit) < 2:
@@ -124,12 +127,27 @@ def _pca(unit: Floats) -> NDArray[Any]:
     return np.pad(points, ((0, 0), (0, 2 - axes)))
 
 
-def _tsne(unit: Floats) -> NDArray[Any]:
+def _tsne(unit: Floats, progress: Progress) -> NDArray[Any]:
+    """Arrange the vectors in rounds, between which `progress` is told; only the first one exaggerates the distances."""
     from sklearn.manifold import TSNE
 
     perplexity = min(CROWD, (len(unit) - 1) / 3)
-    found: NDArray[Any] = TSNE(2, perplexity=perplexity, init="random", random_state=SEED).fit_transform(unit)
+    rate = max(len(unit) / EXAGGERATION / 4, 50.0)  # scikit-learn's own; it would change with the exaggeration
+    places: Any = "random"
+    for number in range(ROUNDS):
+        progress("Arranging the runs", number / ROUNDS)
+        exaggeration = 1.0 if number else EXAGGERATION
+        places = TSNE(
+            2,
+            perplexity=perplexity,
+            init=places,
+            early_exaggeration=exaggeration,
+            learning_rate=rate,
+            max_iter=STEPS,
+            random_state=SEED,
+        ).fit_transform(unit)
+    found: NDArray[Any] = places
     return found
 
 
-MAPS: dict[str, Callable[[Floats], NDArray[Any]]] = {"pca": _pca, "tsne": _tsne}
+MAPS: dict[str, Callable[[Floats, Progress], NDArray[Any]]] = {"pca": _pca, "tsne": _tsne}

@@ -24,7 +24,7 @@ from sqlalchemy.types import TypeDecorator
 
 from emoscope.labels import LABELS
 
-NEWEST = "0002"  # the migration that makes what stands here
+NEWEST = "0003"  # the migration that makes what stands here
 
 
 class Moment(TypeDecorator[datetime]):
@@ -79,10 +79,12 @@ runs = Table(
     Column("latency", Double, nullable=False),  # seconds, their sum
     Column("text", Text, nullable=False),  # that was read, "" where there was none
     Column("found_by", Text, nullable=False),  # name and text as `entry.folded` writes them, for searching
+    Column("visitor", String(32), nullable=False, server_default=""),  # the account whose it is
     Index("runs_by_time", "made_at", "number"),
     Index("runs_by_emotion", "emotion"),
     Index("runs_by_source", "sha256"),
     Index("runs_by_place", "place", "folder"),
+    Index("runs_by_visitor", "visitor", "made_at"),
 )
 
 embeddings = Table(

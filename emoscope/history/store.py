@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
-from sqlalchemy import Connection, Row, Select, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from emoscope import claims, export
@@ -20,6 +21,7 @@ from emoscope.history.entry import Entry, Kind, Run, clean
 from emoscope.history.schema import embeddings, runs
 from emoscope.labels import LABELS
 from emoscope.report import Report
+from emoscope.results import Progress, quiet
 from emoscope.timeline import Floats
 
 log = logging.getLogger(__name__)
@@ -68,12 +70,23 @@ class Reconciled:
 
 
 class History:
-    """The runs of a folder of results; safe to share between threads, and with other processes."""
+    """The runs of a folder of results; safe to share between threads, and with other processes.
+
+    What `of` returns is the same history as one visitor sees it: nobody else's run is found, counted, compared or
+    deleted there. Only `add`, `prune` and `reconcile` are always about all of them.
+    """
 
     def __init__(self, outputs: Path, address: str | Path = "") -> None:
         """`address` is a file for SQLite or a URL; without one it is a file in `outputs`. Nothing is opened yet."""
         self.outputs = outputs.absolute()
         self.database = Database(address or self.outputs / FILE)
+        self._visible: tuple[ColumnElement[bool], ...] = ()  # what a run has to fulfil to be seen
+
+    def of(self, visitor: str | None) -> "History":
+        """Return it as the visitor sees it whose account has this name; with None, all of it."""
+        view = copy(self)
+        view._visible = () if visitor is None else (runs.c.visitor == visitor,)
+        return view
 
     def __repr__(self) -> str:
         return f"History({self.database.name!r})"
@@ -98,21 +111,29 @@ class History:
         """Return the runs that are meant, in one of `ORDERS`."""
         if order not in ORDERS:
             raise OptionError(f"The order is {', '.join(ORDERS)}, not “{order}”.")
-        query = select(runs).where(*chosen.conditions()).order_by(*ORDERS[order])
+        query = self._select(runs).where(*chosen.conditions()).order_by(*ORDERS[order])
         return list(self._read(query.limit(limit).offset(offset)))
 
     def all(self, chosen: Filter = EVERYTHING) -> Iterator[Run]:
         """Yield the runs that are meant, the newest first, however many there are."""
-        return self._read(select(runs).where(*chosen.conditions()).order_by(*ORDERS["newest"]))
+        return self._read(self._select(runs).where(*chosen.conditions()).order_by(*ORDERS["newest"]))
 
     def count(self, chosen: Filter = EVERYTHING) -> int:
         """Return how many runs are meant."""
+        query = self._select(func.count()).select_from(runs).where(*chosen.conditions())
         with self.database.reading() as connection:
-            return connection.scalar(select(func.count()).select_from(runs).where(*chosen.conditions())) or 0
+            return connection.scalar(query) or 0
+
+    def models(self) -> list[str]:
+        """Return the names of the models that answered, speech and text."""
+        columns = (runs.c.speech_model, runs.c.text_model)
+        with self.database.reading() as connection:
+            found = {name for column in columns for name in connection.scalars(self._select(column).distinct())}
+        return sorted(found - {""})
 
     def get(self, id: str) -> Run:
         """Return a run; raises InputError where there is none with this id."""
-        found = list(self._read(select(runs).where(runs.c.id == clean(id))))
+        found = list(self._read(self._select(runs).where(runs.c.id == clean(id))))
         if not found:
             raise InputError(UNKNOWN.format(id=id))
         return found[0]
@@ -172,7 +193,7 @@ class History:
         """Return how the verdicts, their confidence and the latency were, day by day."""
         columns = (runs.c.made_at, runs.c.emotion, runs.c.confidence, runs.c.latency, runs.c.silent)
         with self.database.reading() as connection:
-            found = connection.execute(select(*columns).where(*chosen.conditions()).order_by(*ORDERS["oldest"]))
+            found = connection.execute(self._select(*columns).where(*chosen.conditions()).order_by(*ORDERS["oldest"]))
             return trends.by_day(trends.Point(*row) for row in found)
 
     def similar(self, id: str, limit: int = 10, *, kind: Kind | None = None) -> list[Similar]:
@@ -181,15 +202,17 @@ class History:
         Only runs that the same model heard, or read, can be compared. Raises InputError for a run without an embedding.
         """
         run = self.get(id)
-        mine = select(embeddings).join(runs).where(runs.c.id == run.id).order_by(embeddings.c.kind)
+        mine = self._select(embeddings).join(runs).where(runs.c.id == run.id).order_by(embeddings.c.kind)
         if kind:
             mine = mine.where(embeddings.c.kind == kind)
         with self.database.reading() as connection:
             of = connection.execute(mine).first()
             if of is None:
                 raise InputError(NO_EMBEDDING.format(id=id))
-            others = select(embeddings.c.run, embeddings.c.vector).where(
-                embeddings.c.kind == of.kind, embeddings.c.weights == of.weights, embeddings.c.run != of.run
+            others = (
+                self._select(embeddings.c.run, embeddings.c.vector)
+                .join(runs)
+                .where(embeddings.c.kind == of.kind, embeddings.c.weights == of.weights, embeddings.c.run != of.run)
             )
             target = _vector(of.vector)
             found = connection.execution_options(yield_per=BLOCK).execute(others).partitions()
@@ -198,14 +221,20 @@ class History:
         return [Similar(near[number], cosine) for number, cosine in best if number in near]
 
     def chart(
-        self, kind: str = "pca", chosen: Filter = EVERYTHING, *, of: Kind = "speech", clusters: int | None = None
+        self,
+        kind: str = "pca",
+        chosen: Filter = EVERYTHING,
+        *,
+        of: Kind = "speech",
+        clusters: int | None = None,
+        progress: Progress = quiet,
     ) -> Chart:
         """Return a map of runs by their embeddings: the newest that are meant, of the model that answered last.
 
         `kind` is one of `nearness.MAPS`; `clusters` says how many colours there are, or None for as many as fit.
         """
         query = (
-            select(embeddings.c.run, embeddings.c.weights, embeddings.c.vector)
+            self._select(embeddings.c.run, embeddings.c.weights, embeddings.c.vector)
             .join(runs)
             .where(embeddings.c.kind == of, *chosen.conditions())
             .order_by(*ORDERS["newest"])
@@ -221,7 +250,7 @@ class History:
         vectors = vectors[kept]
         return Chart(
             runs=tuple(there[number] for number in numbers[kept].tolist()),
-            points=nearness.draw(vectors, kind),
+            points=nearness.draw(vectors, kind, progress),
             clusters=nearness.cluster(vectors, clusters),
             kind=kind,
             weights=newest.weights,
@@ -279,12 +308,16 @@ class History:
     def _folder(self, row: Found) -> Path:
         return self.outputs / str(row.folder)
 
+    def _select(self, *columns: Any) -> Select[Any]:
+        """Begin a query of runs, or of what is joined to them, that finds nothing but what is to be seen here."""
+        return select(*columns).where(*self._visible)
+
     def _read(self, query: Select[Any]) -> Iterator[Run]:
         return (run for _, run in self._read_numbered(query))
 
     def _numbered(self, numbers: list[int]) -> Iterator[tuple[int, Run]]:
         for some in _blocks(numbers):
-            yield from self._read_numbered(select(runs).where(runs.c.number.in_(some)))
+            yield from self._read_numbered(self._select(runs).where(runs.c.number.in_(some)))
 
     def _read_numbered(self, query: Select[Any]) -> Iterator[tuple[int, Run]]:
         place = folders.read_mark(self.outputs)
@@ -305,7 +338,8 @@ class History:
         found: dict[str, Found] = {}
         with self.database.reading() as connection:
             for some in _blocks(ids):
-                found |= {row.id: row for row in connection.execute(select(*HOME).where(runs.c.id.in_(some)))}
+                query = self._select(*HOME).where(runs.c.id.in_(some))
+                found |= {row.id: row for row in connection.execute(query)}
         for id in ids:
             if id not in found:
                 raise InputError(UNKNOWN.format(id=id))

@@ -7,6 +7,7 @@ from emoscope.models.catalogue import COMPACT, COMPACT_TEXT, LARGE, PUBLISHED, P
 from emoscope.models.certify import Convert, certify, uncertified
 from emoscope.models.choose import (
     COMPACT_NOTE,
+    COMPACT_TEXT_NOTE,
     Choice,
     Transcriber,
     find,
@@ -24,6 +25,7 @@ __all__ = [
     "COMPACT",
     "COMPACT_NOTE",
     "COMPACT_TEXT",
+    "COMPACT_TEXT_NOTE",
     "LARGE",
     "PUBLISHED",
     "Choice",

@@ -10,6 +10,7 @@ from emoscope.models.folders import is_model, kind_of, state_of
 from emoscope.settings import ROOT
 
 COMPACT_NOTE = "This is the compact demonstration model; it is far below Emotion2Vec+ Large."
+COMPACT_TEXT_NOTE = "This is the compact demonstration model for texts; it is far below models of full size."
 AT_HUGGING_FACE = re.compile(r"\w[\w.-]*/(\w[\w.-]*)")  # owner/model
 SHIPPED: dict[str, Kind] = {COMPACT: "speech", COMPACT_TEXT: "text"}
 
@@ -63,17 +64,17 @@ def resolve_text(name: str, models: Path) -> Choice:
         advice = f"Get it with {PUBLISHED[name].command}, or choose “auto”."
         return Choice(_published(PUBLISHED[name], models, advice))
     if name in ("auto", "compact", COMPACT_TEXT):
-        places = [shipped(COMPACT_TEXT, models)]
+        places, note = [shipped(COMPACT_TEXT, models)], COMPACT_TEXT_NOTE
     else:
         published = AT_HUGGING_FACE.fullmatch(name)
-        places = [Path(name).expanduser(), *([models / published[1]] if published else [])]
+        places, note = [Path(name).expanduser(), *([models / published[1]] if published else [])], ""
     folder = next((place for place in places if is_model(place, "text")), None)
     if folder is None:
         raise ModelError(
             f"There is no whole text model in {places[-1]}: a model folder holds config.json, a tokenizer, and "
             f"model.safetensors or pytorch_model.bin. Give such a folder, or “auto”, {_listed(names('text'))}."
         )
-    return Choice(folder)
+    return Choice(folder, note)
 
 
 def resolve_transcriber(models: Path) -> Transcriber:

@@ -37,6 +37,7 @@ SLIM, FUNASR = "model.safetensors", "model.pt"  # our own file is preferred: it 
 UNCERTIFIED = (
     "These weights were not compared with FunASR's own network on this machine; “./run.sh models certify” does that."
 )
+LARGE = 200_000_000  # bytes; what is smaller is read and not mapped, so that nobody can change it while it answers
 AGAIN = "Fetch the model again."  # what a person can do about a damaged file
 
 # FunASR's names -> ours. What is not named here, and not in our network, was for training only.
@@ -62,15 +63,17 @@ def load(
 
     `precision` is one of `settings.PRECISIONS`; the model says which one it came to.
 
-    The weights stay mapped from the file where they can. FunASR's own network serves where a certificate says that
-    ours differs. `weights` names another file than the folder's own, and then no certificate counts. Raises ModelError
-    when the folder does not hold a model that fits together, and OptionError for a device that is not there or cannot
-    calculate so.
+    Large weights stay mapped from the file where they can: replace such a file by renaming another one. FunASR's own
+    network serves where a certificate says that ours differs. `weights` names another file than the folder's own, and
+    then no certificate counts. Raises ModelError when the folder does not hold a model that fits together, and
+    OptionError for a device that is not there or cannot calculate so.
     """
     config, tokens = _config(folder), _tokens(folder)
     columns, place = _columns(tokens), find_device(device)
     file = weights or find_weights(folder)
     fingerprint = sha256(file)
+    if not weights and config.get("sha256", fingerprint) != fingerprint:
+        raise ModelError(f"{file} is damaged. {AGAIN}")
     witness = None if weights else _witness(folder, file, fingerprint)
     if witness and not witness.certified:
         network: SpeechNetwork = _reference(folder, len(tokens))
@@ -224,7 +227,7 @@ def _renamed(name: str, weight: Tensor) -> tuple[str, Tensor]:
 
 def _read_safetensors(file: Path) -> State:
     try:
-        return load_file(file)
+        return load_file(file, backend="pread" if file.stat().st_size < LARGE else "mmap")
     except (SafetensorError, OSError, ValueError):
         raise ModelError(f"{file} is damaged. {AGAIN}") from None
 

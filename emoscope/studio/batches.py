@@ -45,13 +45,13 @@ class Batch:
     folder: Path | None = None  # where the table and the ZIP are, once it is over
     _reports: dict[int, Report] = field(default_factory=dict)  # without their sound
 
-    def hear(self, progress: Progress) -> None:
+    def hear(self, outputs: Path, progress: Progress) -> None:
         """Hear every recording; `progress` is told the share of all of them, and may raise `Cancelled`.
 
         In the end there is a folder `batch_YYYYMMDD_HHMMSS` among the outputs, with the table of what was heard until
         then and a ZIP; none where that is nothing. Raises StorageError.
         """
-        outputs, name = self.settings.outputs, f"batch_{datetime.now():%Y%m%d_%H%M%S}"
+        name = f"batch_{datetime.now():%Y%m%d_%H%M%S}"
         with export.explained(outputs), export.hidden(outputs, name) as folder:
             archive = folder / "batch.zip"
             with ZipFile(archive, "w", ZIP_DEFLATED, compresslevel=1) as pack:

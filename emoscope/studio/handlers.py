@@ -1,11 +1,11 @@
 """What the Speech tab's events do; each one parses, calls the analyzer, and hands a report to be presented."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, fields
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from emoscope import export
 from emoscope.errors import Cancelled, InputError
 from emoscope.report import Report
 from emoscope.results import Progress, quiet
@@ -13,6 +13,7 @@ from emoscope.settings import Options
 from emoscope.studio import present, timeline
 from emoscope.studio.choices import find_model
 from emoscope.studio.desk import Desk
+from emoscope.studio.holdings import NOBODY, Page
 from emoscope.studio.pace import STEPS, Pace
 from emoscope.studio.plainly import plainly
 from emoscope.studio.shelf import Shelf
@@ -29,6 +30,7 @@ class Visit:
     """One visitor's analyses, counted; Gradio copies this for every visitor, so it holds no lock and no event."""
 
     turn: int = 0
+    page: Page = field(default_factory=lambda: NOBODY)  # which they are asked for on
 
     def move_on(self) -> None:
         """Begin another analysis, or none: whatever ran until now is to stop."""
@@ -48,7 +50,7 @@ class Handlers:
     """The studio's answers to what a visitor does."""
 
     def __init__(self, desk: Desk) -> None:
-        self.line = desk.line
+        self.desk = desk
         self.settings = desk.settings
 
     def analyze(self, chosen: Mapping[str, Any], language: Language) -> Iterator[present.View | Answered]:
@@ -57,29 +59,52 @@ class Handlers:
         The files of an hour take seconds to write, and nobody has to wait for them to see the timeline.
         """
         with plainly(language):
+            visit: Visit = chosen["visit"]
+            file = find_file(chosen)
+            visit.page.needs_also("speech", file)
             try:
-                report = yield from watch(lambda progress: self._hear(chosen, progress), chosen["visit"], language)
+                report = yield from watch(lambda progress: self._hear(chosen, progress), visit, language)
             except Cancelled:
                 return
             shelf = Shelf()
+            visit.page.needs("speech", file, shelf.folder)
             yield Answered(present.verdict(report, language), timeline.view(report, shelf))
             yield present.progress("Writing the files", 0.0, None, language)
-            folder = export.write(report, self.settings.outputs)
-            yield Answered(downloads=present.downloads(folder, shelf, language))
+            kept = self.desk.keep(report)
+            told = present.verdict(report, language, kept.note) if kept.note else None
+            yield Answered(told, downloads=present.hand_over(kept, shelf, language))
 
-    def answer(self, file: str, granularity: str, embedding: bool, smooth: float) -> tuple[dict[str, Any], str]:
+    def answer(self, chosen: Mapping[str, Any], page: Page = NOBODY) -> tuple[dict[str, Any], str]:
         """Analyze a recording; return the report as JSON and a ZIP of everything that the run wrote."""
-        chosen = {"upload": file, "granularity": granularity, "embedding": embedding, "smooth": smooth}
-        with plainly():
-            report = self._hear(chosen, quiet)
-            folder = export.write(report, self.settings.outputs)
-            whole = Shelf().link(present.find_archive(folder))
-            return report.to_dict(), whole["path"]
+        with plainly(), lent(page, chosen["upload"]):
+            return hand_out(self.desk, self._hear(chosen, quiet), page)
 
     def _hear(self, chosen: Mapping[str, Any], progress: Progress) -> Report:
         model = find_model(chosen.get("model"), self.settings, "speech")
         file, options = find_file(chosen), read_options({**chosen, "model": model})
-        return self.line.analyze(file, options, name=file.name, progress=progress)
+        return self.desk.line.analyze(file, options, name=file.name, progress=progress)
+
+
+@contextmanager
+def lent(page: Page, file: str | None) -> Iterator[None]:
+    """Have a program's page need the file that it sent, until the end."""
+    if not file:
+        yield
+        return
+    page.needs(file, Path(file))
+    try:
+        yield
+    finally:
+        page.needs(file)
+
+
+def hand_out(desk: Desk, report: Report, page: Page) -> tuple[dict[str, Any], str]:
+    """Keep a report; return it as JSON, and where a program's page finds a ZIP of everything that was written."""
+    shelf, found = Shelf(), report.to_dict()
+    page.fetches(shelf.folder.name, shelf.folder)
+    with desk.keep(report) as kept:
+        found["warnings"] += filter(None, [kept.note])
+        return found, shelf.link(present.find_archive(kept.folder))["path"]
 
 
 def find_file(chosen: Mapping[str, Any]) -> Path:
@@ -108,11 +133,11 @@ def watch(
 
 
 def until_moved_on(tell: Progress, visit: Visit) -> Progress:
-    """Return a progress function that also ends the work when the visitor has moved on."""
+    """Return a progress function that also ends the work when the visitor has moved on, or gone."""
     mine = visit.turn
 
     def listen(what: str, done: float) -> None:
-        if visit.turn != mine:
+        if visit.turn != mine or visit.page.closed:
             raise Cancelled("The analysis was stopped.")
         tell(what, done)
 

@@ -3,13 +3,15 @@
 import inspect
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from starlette.middleware import Middleware
 
+from emoscope import claims
 from emoscope.errors import OptionError
 from emoscope.settings import Settings
 from emoscope.studio.desk import Desk
@@ -21,8 +23,8 @@ WAITING_VISITORS = 32  # requests that Gradio lets wait; analyses have a queue o
 
 
 def prepare() -> Path:
-    """Make the folder for what visitors see and upload, readable by this user only, and tell Gradio of it."""
-    folder = Path(tempfile.mkdtemp(prefix="emoscope-studio-"))
+    """Tell Gradio of the folder for what visitors see and upload, and return it; it is made when the server starts."""
+    folder = claims.temporary("emoscope-studio")
     os.environ |= {
         "GRADIO_TEMP_DIR": str(folder),  # everything in there is served to whoever knows its path
         "GRADIO_ANALYTICS_ENABLED": "False",
@@ -64,13 +66,22 @@ def mount(app: FastAPI, demo: "gr.Blocks", settings: Settings) -> FastAPI:
         css=STYLE,
         head=HEAD,
         i18n=gr.I18n(**translations()),
-        app_kwargs={"openapi_url": None, "middleware": [Middleware(PageInLanguage)]},  # inside of what compresses
+        app_kwargs={
+            "openapi_url": None,
+            "middleware": [Middleware(PageInLanguage)],  # inside of what compresses
+            "exception_handlers": {RequestValidationError: _misfit},
+        },
     )
     # Gradio checks only in apps it launched itself that an input file is one the visitor uploaded. Without this line
     # anyone could name any file of this machine as their recording.
     demo.has_launched = True
     demo.is_running = True  # else every SVG file counts as a part of the page, and long answers get no heartbeat
     return app
+
+
+async def _misfit(_request: Request, _error: Exception) -> Response:
+    """Answer what no page of ours sends; FastAPI's own answer repeats it, and fails where that is no text."""
+    return JSONResponse({"detail": "The request does not fit what is expected here."}, 422)
 
 
 async def _no_download(url: str, *_args: Any, **_kwargs: Any) -> str:

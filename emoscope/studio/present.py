@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from emoscope.analyzer import Status
+    from emoscope.history import Kept
     from emoscope.models import Entry
 
 View = dict[str, Any]  # JSON types: what one piece of the page is given
@@ -80,14 +81,14 @@ def ready(language: Language) -> View:
     return {"what": say("progress.begin", language), "done": 0.0, "left": None}
 
 
-def answer(report: Report, folder: Path, language: Language) -> tuple[View, View, View]:
-    """Return what the verdict, the timeline and the downloads show of a report and the folder it was written to."""
-    shelf = Shelf()
-    return verdict(report, language), timeline.view(report, shelf), downloads(folder, shelf, language)
+def answer(report: Report, kept: "Kept", shelf: Shelf, language: Language) -> tuple[View, View, View]:
+    """Return what the verdict, the timeline and the downloads show of a report that was kept."""
+    shown = verdict(report, language, kept.note)
+    return shown, timeline.view(report, shelf), hand_over(kept, shelf, language)
 
 
-def verdict(report: Report, language: Language) -> View:
-    """Return the answer in words, and the nine scores from high to low."""
+def verdict(report: Report, language: Language, note: str = "") -> View:
+    """Return the answer in words, and the nine scores from high to low; `note` is about how the report was kept."""
     found, notes = report.verdict, [model.note for model in report.models]
     ranked = sorted(EMOTIONS, key=lambda each: -found.scores[each.name])
     sentence = say("verdict.nothing", language) if report.silent else _sentence(found, language)
@@ -100,7 +101,7 @@ def verdict(report: Report, language: Language) -> View:
         "scores": [{"name": each.name, "score": found.scores[each.name]} for each in ranked],
         "file": report.name,
         "facts": _facts(report, language),
-        "warnings": [translate(warning, language) for warning in report.warnings if warning not in notes],
+        "warnings": [translate(each, language) for each in (*report.warnings, note) if each and each not in notes],
         "model": _in_a_row(_answered(report, language), language),
         "note": _in_a_row((translate(note, language) for note in notes if note), language),
     }
@@ -110,6 +111,13 @@ def downloads(folder: Path, shelf: Shelf, language: Language) -> View:
     """Return the run's files, the ZIP of all of them apart."""
     listed = [_download(folder / name, shelf, language) for name in export.WRITERS if (folder / name).is_file()]
     return {"folder": folder.name, "files": listed, "whole": _download(find_archive(folder), shelf, language)}
+
+
+def hand_over(kept: "Kept", shelf: Shelf, language: Language) -> View:
+    """Return the files of a report that was just kept; in privacy mode they are the page's alone from now on."""
+    with kept:
+        found = downloads(kept.folder, shelf, language)
+    return {**found, "folder": None} if kept.temporary else found
 
 
 def find_archive(folder: Path) -> Path:

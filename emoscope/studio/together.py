@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from emoscope import export, models, multimodal
+from emoscope import models, multimodal
 from emoscope.analyzer import decode
 from emoscope.errors import Cancelled, InputError, ModelError
 from emoscope.fusion import METHODS
@@ -22,7 +22,8 @@ from emoscope.studio import disagreements, present, reading, timeline, voices
 from emoscope.studio.batches import NO_SOUND
 from emoscope.studio.choices import find_model
 from emoscope.studio.desk import Desk
-from emoscope.studio.handlers import find_file, read_options, watch
+from emoscope.studio.handlers import find_file, hand_out, lent, read_options, watch
+from emoscope.studio.holdings import NOBODY, Page
 from emoscope.studio.pace import WITH_WORDS
 from emoscope.studio.plainly import plainly
 from emoscope.studio.shelf import Shelf
@@ -36,6 +37,7 @@ GONE = "This result is no longer here. Analyse again, then write the files."
 ALIKE = 0.5  # of a line's characters; one that shares fewer with a line of the file is another line
 COMPARED = 400  # characters of a line that are compared, which takes their square
 EMBEDDING = "embedding.npy"
+PLACE, PLACE_AGAIN = "together", "together again"  # what a page needs files for: a result, and its files of new weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +73,7 @@ class Written:
 
     downloads: present.View
     heard: Transcript | None = None  # what was written down, to be corrected
+    verdict: present.View | None = None  # where there is something to add to it
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ class Handlers:
     """The tab's answers to what a visitor does."""
 
     def __init__(self, desk: Desk) -> None:
+        self.desk = desk
         self.analyzer = desk.analyzer
         self.line = desk.line
         self.settings = desk.settings
@@ -94,14 +98,16 @@ class Handlers:
     def analyze(self, chosen: Mapping[str, Any], language: Language) -> Iterator[present.View | Answered | Written]:
         """Yield how far the analysis is, its answer, and then the files; nothing more when the visitor stopped it."""
         with plainly(language):
+            visit, given = chosen["visit"], _given(chosen)
+            visit.page.needs_also(PLACE, *given)
             try:
-                report = yield from watch(
-                    lambda progress: self._answer(chosen, progress), chosen["visit"], language, WITH_WORDS
-                )
+                report = yield from watch(lambda progress: self._answer(chosen, progress), visit, language, WITH_WORDS)
             except Cancelled:
                 return
             shelf = Shelf()
-            kept = Kept(light(report), find_file(chosen), report.options) if report.together else None
+            visit.page.needs(PLACE, *given, shelf.folder)
+            visit.page.needs(PLACE_AGAIN)
+            kept = Kept(light(report), given[0], report.options) if report.together else None
             yield Answered(
                 _verdict(report, language),
                 voices.view(report, language),
@@ -111,10 +117,11 @@ class Handlers:
                 kept,
             )
             yield present.progress("Writing the files", 0.0, None, language)
-            folder = export.write(report, self.settings.outputs)
+            written = self.desk.keep(report)
             if kept:
-                kept.folders.append(folder)
-            yield Written(present.downloads(folder, shelf, language), _written_down(report))
+                kept.folders.extend((written.folder, shelf.folder))
+            told = _verdict(report, language, written.note) if written.note else None
+            yield Written(present.hand_over(written, shelf, language), _written_down(report), told)
 
     def fuse(self, kept: Kept | None, method: str, text_weight: float, language: Language) -> Changed | None:
         """Fuse a result with other weights, for which no model runs; None where there is nothing to fuse."""
@@ -131,7 +138,7 @@ class Handlers:
                 disagreements.view(report, language),
             )
 
-    def write(self, kept: Kept | None, language: Language) -> tuple[present.View, Kept]:
+    def write(self, kept: Kept | None, language: Language, page: Page = NOBODY) -> tuple[present.View, Kept]:
         """Write a result with the weights of now into a folder of its own; the recording is decoded again."""
         with plainly(language):
             if kept is None:
@@ -139,21 +146,20 @@ class Handlers:
             report = replace(
                 _whole(kept, self.settings), id=secrets.token_hex(8), made_at=datetime.now(UTC).astimezone()
             )
-            folder = export.write(report, self.settings.outputs)
-            kept.folders.append(folder)
-            return present.downloads(folder, Shelf(), language), replace(kept, written=kept.report.options)
+            shelf = Shelf()
+            page.needs(PLACE_AGAIN, shelf.folder)
+            written = self.desk.keep(report)
+            kept.folders.append(written.folder)
+            return present.hand_over(written, shelf, language), replace(kept, written=kept.report.options)
 
-    def answer(self, file: str | None, text: str, fusion: str, text_weight: float) -> tuple[dict[str, Any], str]:
+    def answer(self, chosen: Mapping[str, Any], page: Page = NOBODY) -> tuple[dict[str, Any], str]:
         """Analyze a recording and its words; return the report as JSON and a ZIP of everything that the run wrote."""
-        chosen = {"upload": file, "said": text, "fusion": fusion, "text_weight": text_weight, "transcribe": not text}
-        with plainly():
-            report = self._answer(chosen, quiet)
-            folder = export.write(report, self.settings.outputs)
-            return report.to_dict(), Shelf().link(present.find_archive(folder))["path"]
+        with plainly(), lent(page, chosen["upload"]):
+            return hand_out(self.desk, self._answer(chosen, quiet), page)
 
-    def load(self, file: str, language: Language) -> tuple[Transcript, str]:
+    def load(self, file: str, language: Language, page: Page = NOBODY) -> tuple[Transcript, str]:
         """Read a file of subtitles or text; return what is said, and a sentence about it."""
-        with plainly(language):
+        with plainly(language), lent(page, file):
             found = read_file(Path(file))
             timed = sum(line.time is not None for line in found.lines)
             note = say("together.loaded", language, name=Path(file).name, lines=len(found.lines), timed=timed)
@@ -178,13 +184,19 @@ class Handlers:
             "text_model": find_model(chosen.get("text_model"), self.settings, "text"),
         }
         options = read_options({**chosen, **found})
-        try:
-            file = find_file(chosen)
-        except InputError:
-            if said is None:
-                raise InputError(NOTHING_CHOSEN) from None
-            return self.line.read(said, options, progress=progress)
-        return self.line.analyze(file, options, transcript=said, name=file.name, progress=progress)
+        for file in _given(chosen):
+            return self.line.analyze(file, options, transcript=said, name=file.name, progress=progress)
+        if said is None:
+            raise InputError(NOTHING_CHOSEN)
+        return self.line.read(said, options, progress=progress)
+
+
+def _given(chosen: Mapping[str, Any]) -> list[Path]:
+    """Return the recording, if there is one."""
+    try:
+        return [find_file(chosen)]
+    except InputError:
+        return []
 
 
 def from_model(script: Transcript | None) -> bool:
@@ -224,9 +236,9 @@ def _corrected(text: str, old: Line) -> Line:
     return replace(old, text=text, moments=()) if alike else Line(text)
 
 
-def _verdict(report: Report, language: Language) -> present.View:
+def _verdict(report: Report, language: Language, note: str = "") -> present.View:
     """Return the verdict, with what a person can do where a side was not given."""
-    shown = present.verdict(report, language)
+    shown = present.verdict(report, language, note)
     missing = "together.no_words" if report.read is None else "together.no_recording" if report.heard is None else ""
     return {**shown, "warnings": [*shown["warnings"], *([say(missing, language)] if missing else [])]}
 

@@ -20,11 +20,28 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+# What answers programs, and the page that explains it: files of our own and nothing inline.
+STRICT = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+# What visitors upload and are shown, where somebody opens it by itself: nothing in it runs.
+FILES = "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox"
+POLICIES = {"/api/": STRICT, "/metrics": STRICT, "/gradio_api/file=": FILES}  # by how a path begins
 HEADERS = (
-    (b"content-security-policy", POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"permissions-policy", b"microphone=(self), camera=(), geolocation=()"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
 )
 # Routes of Gradio that make the server fetch an address for a visitor, or run ffmpeg on an upload; nobody needs them.
 CLOSED = ("/proxy=", "/process_recording", "/deep_link", "/vibe")
@@ -41,9 +58,9 @@ class Walls:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
         elif is_closed(scope["path"]):
-            await _refuse(send)
+            await _refuse(_with_headers(send, POLICY))
         else:
-            await self.app(scope, receive, _with_headers(send))
+            await self.app(scope, receive, _with_headers(send, policy_for(scope["path"])))
 
 
 def is_closed(path: str) -> bool:
@@ -52,16 +69,26 @@ def is_closed(path: str) -> bool:
     return path.startswith(CLOSED) or (path.startswith("/file=") and "//" in path)
 
 
-def _with_headers(send: Send) -> Send:
+def policy_for(path: str) -> str:
+    """Return what a browser may load for an answer."""
+    return next((policy for begin, policy in POLICIES.items() if path.startswith(begin)), POLICY)
+
+
+def _with_headers(send: Send, policy: str) -> Send:
+    """Return a `send` that adds our headers where there are none yet, and our policy to any: browsers hold to both."""
+
     async def send_more(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *HEADERS]
+            given = message.get("headers", ())
+            names = {name.lower() for name, _ in given}
+            ours = (b"content-security-policy", policy.encode()), *(pair for pair in HEADERS if pair[0] not in names)
+            message["headers"] = [*given, *ours]
         await send(message)
 
     return send_more
 
 
 async def _refuse(send: Send) -> None:
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), *HEADERS]
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
     await send({"type": "http.response.start", "status": 403, "headers": headers})
     await send({"type": "http.response.body", "body": b"This is not served here.\n"})

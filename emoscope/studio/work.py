@@ -1,5 +1,6 @@
 """Work that a page watches: it runs in a thread of its own, and its progress comes as a stream."""
 
+import contextvars
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,8 +33,9 @@ class Work(Generic[T]):
         self._said: SimpleQueue[Moment] = SimpleQueue()
         self._outcome: Future[T] = Future()
         self._left = threading.Event()
+        here = contextvars.copy_context()  # whose event this is
         # Not an executor's thread: Python waits for those at its end, and a visitor's hour must not hold the server up.
-        threading.Thread(target=self._run, args=(task,), name="studio-work", daemon=True).start()
+        threading.Thread(target=here.run, args=(self._run, task), name="studio-work", daemon=True).start()
 
     def __iter__(self) -> Iterator[Moment]:
         """Yield the newest moment whenever there is one, until the task is over.

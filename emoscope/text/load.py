@@ -45,7 +45,9 @@ def load(name: Path | str, *, device: str = "cpu", threads: int = 0, offline: bo
     """
     place = find_device(device)
     tokenizer, network, folder = _open(str(name), offline)
-    config = network.config
+    config, fingerprint = network.config, _fingerprint(folder)
+    if getattr(config, "sha256", fingerprint) != fingerprint:
+        raise ModelError(f"The text model {name} cannot be opened: its weights are damaged. Fetch the model again.")
     labels = tuple(str(config.id2label[number]) for number in sorted(config.id2label))
     said = meaning(labels, many=config.problem_type == "multi_label_classification")
     if said.note:
@@ -55,7 +57,7 @@ def load(name: Path | str, *, device: str = "cpu", threads: int = 0, offline: bo
     info = ModelInfo(
         name=folder.resolve().name if Path(name).is_dir() else str(name),
         kind=type(network).__name__,
-        weights=_fingerprint(folder),
+        weights=fingerprint,
         precision="fp32",
         device=str(place),
         licence=str(getattr(config, "licence", "") or ""),

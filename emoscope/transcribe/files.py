@@ -15,10 +15,11 @@ ENDINGS = (".srt", ".vtt", ".txt")
 LARGEST = 5_000_000  # bytes; ten hours of subtitles have one
 MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 HIGH, PAIR = re.compile(rb"[\x80-\xff]"), re.compile(rb"[\xa1-\xf7][\xa1-\xfe]")  # the second: usual Chinese characters
-TIMING = re.compile(r"^\s*\d+:\d+.*-->", re.MULTILINE)
+TIMING = re.compile(r"^[^\S\n]*\d+:\d+.*-->", re.MULTILINE)
 TAG = re.compile(r"<[^<>]*>|\{\\[^{}]*\}")  # <i>, <v Anna>, <00:01.500>, {\an8}
 MINUTES = r"(?:(\d+):)?(\d{1,2}):(\d{2}(?:[.,]\d+)?)"
 BEFORE = re.compile(rf"\s*(?:\[{MINUTES}\]|\({MINUTES}\)|{MINUTES}(?=\s))\s*(?:[-–—]\s+)?(.*)")
+ROLLING = 20  # rows that a cue may repeat of another; captions have two or three
 PACE = 15.0  # characters a second, as subtitles are read, where no line tells how quickly is spoken
 WORDY = re.compile(r"\w")
 
@@ -100,7 +101,7 @@ def _said_once(cues: list[tuple[Seconds, list[str]]]) -> Iterator[tuple[Seconds,
     for time, rows in cues:
         repeated = 0
         if time[0] <= until:
-            counts = range(min(len(rows), len(shown)), 0, -1)
+            counts = range(min(len(rows), len(shown), ROLLING), 0, -1)
             repeated = next((count for count in counts if shown[-count:] == rows[:count]), 0)
         shown, until = rows, max(until, time[1])
         yield time, rows[repeated:]

@@ -13,7 +13,7 @@ from unittest import mock
 import uvicorn
 
 from emoscope.analyzer import Analyzer
-from emoscope.server import create_app
+from emoscope.server import configured, create_app
 from emoscope.settings import Settings
 from tests.fakes import HalfAndHalf
 
@@ -62,7 +62,7 @@ def serving(analyzer, settings):
     """Serve the studio in a thread and yield its address; one at a time, as Gradio's folder is one for the process."""
     with mock.patch.object(tempfile, "tempdir", str(settings.outputs)):  # Gradio makes folders again that are gone
         app = make_app(analyzer, settings)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2, ws="none"))
+    server = uvicorn.Server(configured(app))
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

@@ -14,6 +14,7 @@ KEPT = re.compile(
     | Hugging\ Face | SenseVoice\ Small | SRT | VTT | TXT
     | \./run\.sh\ (?:models\ download\ sensevoice|train-fusion) | English | MIT | CC[ -]BY-NC-SA
     | CREMA-D | RAVDESS | SAVEE | CASIA | BanglaSER | ASED | nEMO | AESDD | EmotionTTS | EmoGator
+    | SHA | PCA | SNE
     | ZIP | CSV | JSON | PNG | SVG | WAV | MP3 | M4A | AAC | FLAC | OGG | Opus | WebM | MP4 | MOV | AMR | AIFF | MKV
     | NumPy | Praat | ELAN | Audacity | WebVTT | RTTM | logits | kHz | Hz | dB | ms | MB | kB | KB | GB
     | cpu | cuda | fp32 | bf16 | int8 | half-and-half | keywords | compact-speech
@@ -35,7 +36,7 @@ SHOWN = """() => {
     }
     return found.filter(Boolean);
 }"""
-TABS = ("speech", "text", "together", "live", "compare", "batch", "about")
+TABS = ("speech", "text", "together", "live", "compare", "batch", "history", "about")
 
 
 @pytest.fixture

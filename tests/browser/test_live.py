@@ -179,7 +179,7 @@ def live_files():
     from pathlib import Path
 
     def files():
-        return [file for file in Path(tempfile.gettempdir()).glob("emoscope-live-*/*.wav") if file not in before]
+        return [file for file in Path(tempfile.gettempdir()).glob(".emoscope-live_*/*.wav") if file not in before]
 
     before = ()
     before = files()

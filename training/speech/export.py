@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from safetensors.torch import save_file
 
+from emoscope.speech.checkpoint import sha256
 from emoscope.speech.compact import CompactSpeech
 from training.speech.card import card
 from training.speech.data import CHINESE, LABELS
@@ -33,6 +34,7 @@ def export(model: CompactSpeech, conf: dict[str, Any], metrics: dict[str, Any], 
         "hop": 320,
         "window": 400,
         "parameters": metrics["parameters"],
+        "sha256": sha256(folder / "model.safetensors"),  # so that a damaged file is told from a whole one
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
     (folder / "tokens.txt").write_text("\n".join(TOKENS) + "\n", encoding="utf-8")

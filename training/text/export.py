@@ -6,6 +6,7 @@ from typing import Any
 
 from transformers import ModernBertForSequenceClassification, PreTrainedTokenizerFast
 
+from emoscope.speech.checkpoint import sha256
 from training.text.card import card
 from training.text.network import save
 
@@ -19,6 +20,8 @@ def export(network: ModernBertForSequenceClassification, tokenizer: PreTrainedTo
     licence = LICENCE[metrics["tiers"]]
     network.config.licence = licence  # the program shows it
     save(network, tokenizer, folder)
+    network.config.sha256 = sha256(folder / "model.safetensors")  # so that a damaged file is told from a whole one
+    network.config.save_pretrained(folder)
     megabytes = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (folder / "MODEL_CARD.md").write_text(card(metrics, megabytes, licence), encoding="utf-8")

@@ -63,6 +63,8 @@ function show() {
 }
 
 fill(element);
+const group = "measure-" + element.closest(".part-difference").id; // a page may have two of these, each with its choice
+for (const measure of element.querySelectorAll(".measures input")) measure.name = group;
 find(".measures").addEventListener("change", show);
 watch("value", show);
 show();

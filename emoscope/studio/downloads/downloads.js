@@ -1,4 +1,5 @@
-// Lists the files of a run. `value` is {folder, files: [{name, what, size, file}], whole: the ZIP or null}.
+// Lists the files of a run. `value` is {folder: its name, or null in privacy mode,
+// files: [{name, what, size, file}], whole: the ZIP or null}.
 const { say, fill } = window.emoscope;
 const find = (selector) => element.querySelector(selector);
 
@@ -27,7 +28,7 @@ function show() {
   const run = props.value;
   find(".card").hidden = !run;
   if (!run) return;
-  find(".folder").textContent = say("downloads.saved", { folder: run.folder });
+  find(".folder").textContent = run.folder ? say("downloads.saved", { folder: run.folder }) : say("downloads.private");
   find(".files").replaceChildren(...run.files.map(row));
   const whole = find(".whole");
   whole.hidden = !run.whole;

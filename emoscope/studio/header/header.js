@@ -1,5 +1,6 @@
 // Shows which model can answer, the download of a better one, and the switch to the other language.
-// `value` is {state, name, detail, note, news, done, amount}; `done` is from 0 to 1, or null when nothing is downloaded.
+// `value` is {state, name, detail, note, news, done, amount, visitor}; `done` is from 0 to 1, or null when nothing is
+// downloaded, `visitor` the name of the account that somebody has signed in to, or null where nobody has to.
 const { language, say, fill } = window.emoscope;
 const OTHER = { en: { name: "zh", locale: "zh-CN" }, zh: { name: "en", locale: "en" } }[language];
 const YEAR = 365 * 24 * 3600; // seconds
@@ -12,6 +13,9 @@ function show() {
   find(".download").hidden = status.done === null;
   find("progress").value = status.done ?? 0;
   find(".amount").textContent = status.amount;
+  const button = find(".leave");
+  button.hidden = status.visitor === null;
+  button.textContent = status.visitor ? say("header.leave_account", { name: status.visitor }) : say("header.leave");
   const line = [status.state, status.name, status.detail, status.note, status.news].join("|");
   if (line === show.last) return; // a screen reader must not be told the same again at every look
   show.last = line;
@@ -30,7 +34,13 @@ function turn() {
   location.reload();
 }
 
+async function leave() {
+  await fetch("/signout", { method: "POST" });
+  location.replace("/signin");
+}
+
 fill(element);
+find(".leave").addEventListener("click", leave);
 const button = find(".language");
 button.lang = OTHER.locale;
 button.title = say("header.switch");

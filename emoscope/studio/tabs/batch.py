@@ -11,14 +11,17 @@ from emoscope import audio
 from emoscope.batch.rows import Row
 from emoscope.errors import InputError
 from emoscope.labels import LABELS
+from emoscope.results import Progress
 from emoscope.studio import present, timeline
 from emoscope.studio.batches import LISTENING, TABLE, Batch
 from emoscope.studio.desk import Desk
 from emoscope.studio.handlers import Visit, until_moved_on
+from emoscope.studio.holdings import NOBODY, Page
 from emoscope.studio.pace import Pace
 from emoscope.studio.parts import QUIETLY, part
 from emoscope.studio.plainly import plainly
 from emoscope.studio.shelf import Shelf
+from emoscope.studio.tabs.recording import hold
 from emoscope.studio.words import Language, label, language_of, length_in, say, translate
 from emoscope.studio.work import Moment, Work
 
@@ -68,8 +71,9 @@ def build(desk: Desk) -> None:
     drawn = part("timeline", elem_id="batch-timeline", emotions=legend)
     shift = gr.State(Shift())
 
-    def begin(shift: Shift) -> tuple[Any, ...]:
+    def begin(shift: Shift, request: gr.Request) -> tuple[Any, ...]:
         shift.move_on()
+        shift.page = desk.holdings.page(request.session_hash)
         shift.asked = shift.turn
         return gr.update(interactive=False, value=label("speech.working")), gr.update(visible=True), None, None, None
 
@@ -86,8 +90,9 @@ def build(desk: Desk) -> None:
             yield now.progress, now.table
 
     def choose(shift: Shift, chosen: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
-        return open_report(shift.batch, chosen.index, language_of(request))
+        return open_report(shift.batch, chosen.index, language_of(request), shift.page)
 
+    hold(desk.holdings, files)
     running = start.click(begin, shift, [start, cancel, table, verdict, drawn], **QUIETLY).then(
         run,
         [files, shift],
@@ -112,14 +117,24 @@ def hear(desk: Desk, files: Sequence[str], shift: Shift, language: Language) -> 
         _check(files, language)
         if shift.asked != shift.turn:  # stopped while it waited for others
             return
-        batch = Batch([Path(file) for file in files], desk.analyzer, desk.settings)
+        batch, shelf = Batch([Path(file) for file in files], desk.analyzer, desk.settings), Shelf()
+        shift.page.needs("batch", *batch.files, shelf.folder)
+        shift.page.needs("batch report")
         shift.batch = batch
-        work, pace = Work(lambda tell: batch.hear(until_moved_on(tell, shift))), Pace()
+        work, pace = Work(lambda tell: _hear(desk, batch, shelf, until_moved_on(tell, shift))), Pace()
         for moment in work:
             pace.follow(moment)
             yield Standing(_progress(batch, moment, pace, language), show(batch, language))
-        work.result()
-        yield Standing(None, show(batch, language, over=True))
+        yield Standing(None, show(batch, language, work.result()))
+
+
+def _hear(desk: Desk, batch: Batch, shelf: Shelf, progress: Progress) -> present.View:
+    """Hear every recording, and return where the page finds the table and the ZIP."""
+    with desk.keeper.place() as place:
+        batch.hear(place.folder, progress)
+        if batch.folder is None:
+            return {}
+        return {"csv": shelf.link(batch.folder / TABLE), "zip": shelf.link(present.find_archive(batch.folder))}
 
 
 def _check(files: Sequence[str], language: Language) -> None:
@@ -137,24 +152,28 @@ def _progress(batch: Batch, moment: Moment, pace: Pace, language: Language) -> p
     return {"what": what, "done": moment.done, "left": pace.left}
 
 
-def show(batch: Batch, language: Language, *, over: bool = False) -> present.View:
+def show(batch: Batch, language: Language, downloads: present.View | None = None) -> present.View:
     """Return the table: a row for every file, and the downloads once it is over."""
-    shelf = Shelf() if over and batch.folder else None
+    over = downloads is not None
     return {
         "rows": [_row(batch, index, language, over=over) for index in range(len(batch.files))],
         "summary": _summary(batch, language, over=over),
-        "csv": shelf.link(batch.folder / TABLE) if shelf and batch.folder else None,
-        "zip": shelf.link(present.find_archive(batch.folder)) if shelf and batch.folder else None,
+        "csv": None,
+        "zip": None,
+        **(downloads or {}),
     }
 
 
-def open_report(batch: Batch | None, index: Any, language: Language) -> tuple[present.View, present.View]:
+def open_report(
+    batch: Batch | None, index: Any, language: Language, page: Page = NOBODY
+) -> tuple[present.View, present.View]:
     """Return the verdict and the timeline of one of the visitor's own recordings."""
     with plainly(language):
         if batch is None or index not in batch.heard:
             raise InputError(say("batch.gone", language))
-        report = batch.report(index)
-        return present.verdict(report, language), timeline.view(report, Shelf())
+        report, shelf = batch.report(index), Shelf()
+        page.needs("batch report", shelf.folder)
+        return present.verdict(report, language), timeline.view(report, shelf)
 
 
 def _row(batch: Batch, index: int, language: Language, *, over: bool) -> present.View:

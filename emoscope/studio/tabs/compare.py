@@ -1,24 +1,18 @@
 """The Compare tab: two recordings in; their verdicts, their difference, and two timelines that move together out."""
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gradio as gr
 
-from emoscope import export
-from emoscope.cells import harmless
-from emoscope.compare import Difference, compare
 from emoscope.errors import Cancelled, InputError
-from emoscope.labels import LABELS
 from emoscope.report import Report
 from emoscope.results import Progress
 from emoscope.settings import Options
-from emoscope.studio import present
+from emoscope.studio import difference, present
 from emoscope.studio.desk import Desk
 from emoscope.studio.handlers import Visit, find_file, until_moved_on
 from emoscope.studio.pace import Pace
@@ -29,13 +23,13 @@ from emoscope.studio.tabs.recording import Origin, place_origin
 from emoscope.studio.words import Language, label, language_of, say, translate
 from emoscope.studio.work import Work
 
+if TYPE_CHECKING:
+    from emoscope.history import Kept
+
 SIDES = ("a", "b")
 AT_ONCE = 4  # comparisons that may decode at the same time
-LEAST = 0.5  # points; less rounds to 0, and is not worth a sentence
-TABLE = "comparison.csv"
-COLUMNS = ("file_a", "file_b", "measure", "emotion", "a", "b", "points", "distance")
 
-Heard: TypeAlias = tuple[Report, Path]  # what was heard, and the folder it was written to
+Heard: TypeAlias = "tuple[Report, Kept]"  # what was heard, and how it is kept
 
 
 @dataclass(frozen=True)
@@ -51,7 +45,7 @@ def build(desk: Desk) -> None:
     """Place the tab and connect its events."""
     gr.Markdown(label("compare.lead"), elem_classes="lead")
     with gr.Row(elem_classes="sides"):
-        sides = [_side(name) for name in SIDES]
+        sides = [_side(desk, name) for name in SIDES]
     with gr.Row(elem_classes="acts"):
         start = gr.Button(label("compare.compare"), variant="primary", elem_id="compare", min_width=200)
         cancel = gr.Button(label("speech.cancel"), elem_id="compare-cancel", visible=False, min_width=120)
@@ -59,7 +53,7 @@ def build(desk: Desk) -> None:
     legend = present.legend()
     with gr.Row(elem_classes="sides"):
         verdicts = [part("verdict", elem_id=f"verdict-{name}", emotions=legend) for name in SIDES]
-    difference = part("difference", emotions=legend)
+    apart = part("difference", emotions=legend)
     timelines = [
         part("timeline", elem_id=f"timeline-{name}", emotions=legend, group="compare", height="compact")
         for name in SIDES
@@ -67,8 +61,9 @@ def build(desk: Desk) -> None:
     visit = gr.State(Visit())
     shown = [start, cancel, progress]
 
-    def begin(visit: Visit) -> tuple[Any, Any]:
+    def begin(visit: Visit, request: gr.Request) -> tuple[Any, Any]:
         visit.move_on()
+        visit.page = desk.holdings.page(request.session_hash)
         return gr.update(interactive=False, value=label("compare.working")), gr.update(visible=True)
 
     def rest() -> tuple[Any, Any, None]:
@@ -89,7 +84,7 @@ def build(desk: Desk) -> None:
     running = start.click(begin, visit, shown[:2], **QUIETLY).then(
         run,
         {visit, *(component for side in sides for component in vars(side).values())},
-        [progress, *verdicts, difference, *timelines],
+        [progress, *verdicts, apart, *timelines],
         show_progress="hidden",
         concurrency_id="compare",
         concurrency_limit=AT_ONCE,
@@ -100,10 +95,10 @@ def build(desk: Desk) -> None:
     cancel.click(stop, visit, shown, cancels=[running], **QUIETLY)
 
 
-def _side(name: str) -> Origin:
+def _side(desk: Desk, name: str) -> Origin:
     """Place one recording."""
     with gr.Column(elem_id=f"side-{name}", elem_classes="sheet", min_width=280):
-        return place_origin(label(f"compare.side_{name}"), name=name, height=130, titled=True)
+        return place_origin(desk.holdings, label(f"compare.side_{name}"), name=name, height=130, titled=True)
 
 
 def hear(
@@ -112,6 +107,7 @@ def hear(
     """Yield how far the comparison is and, in the end, what it found; nothing more when the visitor stopped it."""
     with plainly(language):
         files = [_file(side, name, language) for name, side in zip(SIDES, chosen, strict=True)]
+        visit.page.needs_also("compare", *files)
         heard: list[Heard] = []
         for name, file in zip(SIDES, files, strict=True):
             work, pace = Work(partial(_hear, desk, file, visit)), Pace()
@@ -124,7 +120,9 @@ def hear(
                 heard.append(work.result())
             except Cancelled:
                 return
-        yield show(heard, language)
+        shelves = [Shelf() for _ in SIDES]
+        visit.page.needs("compare", *files, *(shelf.folder for shelf in shelves))
+        yield show(heard, shelves, language)
 
 
 def _file(side: Mapping[str, Any], name: str, language: Language) -> Path:
@@ -138,7 +136,7 @@ def _hear(desk: Desk, file: Path, visit: Visit, tell: Progress) -> Heard:
     progress = until_moved_on(tell, visit)
     report = desk.line.analyze(file, Options(), name=file.name, progress=progress)
     progress("Writing the files", 0.0)
-    return report, export.write(report, desk.settings.outputs)
+    return report, desk.keep(report)
 
 
 def _outstanding(files: Sequence[Path]) -> float:
@@ -147,69 +145,14 @@ def _outstanding(files: Sequence[Path]) -> float:
     return sum(sizes) / sizes[0]
 
 
-def show(heard: Sequence[Heard], language: Language) -> Compared:
+def show(heard: Sequence[Heard], shelves: Sequence[Shelf], language: Language) -> Compared:
     """Return what the page shows of the two recordings."""
-    shelf, answers = Shelf(), [present.answer(report, folder, language) for report, folder in heard]
+    answers = [
+        present.answer(report, kept, shelf, language) for (report, kept), shelf in zip(heard, shelves, strict=True)
+    ]
     first, second = (report for report, _ in heard)
-    found = compare(first, second)
-    table = shelf.put(TABLE, write_table(first, second, found).encode())
     return Compared(
-        verdicts=tuple(_named(verdict, name) for name, (verdict, _, _) in zip(SIDES, answers, strict=True)),
-        difference={name: _show(name, each, language) for name, each in found.items()} | {"csv": table},
+        verdicts=tuple(difference.named(verdict, name) for name, (verdict, _, _) in zip(SIDES, answers, strict=True)),
+        difference=difference.view(first, second, shelves[0], language),
         timelines=tuple(timeline for _, timeline, _ in answers),
     )
-
-
-def _named(verdict: present.View, name: str) -> present.View:
-    return {**verdict, "file": f"{name.upper()} · {verdict['file']}"}
-
-
-def _show(measure: str, found: Difference | None, language: Language) -> present.View:
-    """Return one of the two comparisons in words and numbers, what B has more of on top."""
-    if found is None:
-        return {"sentence": say("compare.no_shares", language), "help": "", "rows": None}
-    points = found.points
-    return {
-        "sentence": sentence(found, language),
-        "help": say(f"compare.{measure}_help", language),
-        "rows": [
-            {"name": name, "first": found.first[name], "second": found.second[name], "points": points[name]}
-            for name in sorted(LABELS, key=lambda name: -points[name])
-        ],
-        "distance": found.distance,
-        "meaning": say(f"compare.{found.closeness}", language),
-    }
-
-
-def sentence(found: Difference, language: Language) -> str:
-    """Say the main difference: "B is 23 points sadder; A is 21 points angrier."."""
-    gain, loss = found.points[found.gained], -found.points[found.lost]
-    which = {(True, True): "both", (True, False): "gain", (False, True): "loss", (False, False): "none"}
-    return say(
-        f"compare.{which[gain >= LEAST, loss >= LEAST]}",
-        language,
-        gain=_points(gain, language),
-        gained=say(f"compare.more_{found.gained}", language),
-        loss=_points(loss, language),
-        lost=say(f"compare.more_{found.lost}", language),
-    )
-
-
-def _points(points: float, language: Language) -> str:
-    count = round(points)
-    return say("verdict.point" if count == 1 else "verdict.points", language, count=count)
-
-
-def write_table(first: Report, second: Report, found: Mapping[str, Difference | None]) -> str:
-    """Return the comparison as CSV, a line for each measure and emotion; no cell can become a formula."""
-    names = [harmless(report.recording.source.name) for report in (first, second)]
-    out = io.StringIO(newline="")
-    writer = csv.writer(out)
-    writer.writerow(COLUMNS)
-    for measure, each in found.items():
-        if each is not None:
-            writer.writerows(
-                [*names, measure, name, each.first[name], each.second[name], each.points[name], each.distance]
-                for name in LABELS
-            )
-    return out.getvalue()

@@ -1,13 +1,11 @@
 """The Live tab: the emotion of a voice while it speaks, and a report of the whole when it stops."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from time import localtime, strftime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from emoscope import export
 from emoscope.errors import Cancelled
 from emoscope.live import Session
 from emoscope.report import Report
@@ -16,12 +14,17 @@ from emoscope.settings import Options
 from emoscope.studio import present
 from emoscope.studio.desk import Desk
 from emoscope.studio.handlers import Answered
+from emoscope.studio.holdings import NOBODY, Page
 from emoscope.studio.pace import Pace
 from emoscope.studio.parts import QUIETLY, part
 from emoscope.studio.plainly import plainly
+from emoscope.studio.shelf import Shelf
 from emoscope.studio.tabs.running import AT_ONCE
 from emoscope.studio.words import Language, language_of
 from emoscope.studio.work import Work
+
+if TYPE_CHECKING:
+    from emoscope.history import Kept
 
 OPTIONS = Options(granularity="frame")  # who watched the frames wants to keep them
 
@@ -38,7 +41,8 @@ def build(desk: Desk) -> None:
 
     def finish(event: gr.EventData, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         token = str(getattr(event, "token", ""))
-        for news in answer(desk, token, language_of(request)):
+        page = desk.holdings.page(request.session_hash)
+        for news in answer(desk, token, language_of(request), page):
             if isinstance(news, Answered):
                 yield {"state": "done", "token": token}, None, news.verdict, news.timeline, news.downloads
             else:
@@ -61,7 +65,7 @@ def build(desk: Desk) -> None:
     running.failure(fail, None, [rolling, progress], **QUIETLY)
 
 
-def answer(desk: Desk, token: str, language: Language) -> Iterator[present.View | Answered | None]:
+def answer(desk: Desk, token: str, language: Language, page: Page = NOBODY) -> Iterator[present.View | Answered | None]:
     """Yield how far the analysis of a session's whole recording is and, in the end, its answer, or None when cancelled.
 
     A session ends with its report; after an error it stays, so that its visitor can try again.
@@ -74,15 +78,17 @@ def answer(desk: Desk, token: str, language: Language) -> Iterator[present.View 
             pace.follow(moment)
             yield present.progress(moment.what, pace.done, pace.left, language)
         try:
-            report, folder = work.result()
+            report, kept = work.result()
         except Cancelled:
             yield None
             return
         desk.live.end(token)
-        yield Answered(*present.answer(report, folder, language))
+        shelf = Shelf()
+        page.needs("live", shelf.folder)
+        yield Answered(*present.answer(report, kept, shelf, language))
 
 
-def _analyze(desk: Desk, session: Session, tell: Progress) -> tuple[Report, Path]:
+def _analyze(desk: Desk, session: Session, tell: Progress) -> "tuple[Report, Kept]":
     def progress(what: str, done: float) -> None:
         session.stay()
         tell(what, done)
@@ -90,4 +96,4 @@ def _analyze(desk: Desk, session: Session, tell: Progress) -> tuple[Report, Path
     name = strftime("live-%Y%m%d-%H%M%S.wav", localtime(session.began))
     report = desk.line.analyze(session.stop(), OPTIONS, name=name, progress=progress)
     progress("Writing the files", 0.0)
-    return report, export.write(report, desk.settings.outputs)
+    return report, desk.keep(report)

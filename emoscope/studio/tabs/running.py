@@ -8,6 +8,7 @@ import gradio as gr
 
 from emoscope.studio import present
 from emoscope.studio.handlers import Visit
+from emoscope.studio.holdings import Holdings
 from emoscope.studio.parts import QUIETLY
 from emoscope.studio.words import label, language_of
 
@@ -34,6 +35,7 @@ def connect(
     visit: gr.State,
     progress: gr.HTML,
     buttons: Buttons,
+    holdings: Holdings,
 ) -> None:
     """Have each of the `starts`, which are events, begin, `run`, and come back to rest; Stop asks `run` to end.
 
@@ -43,6 +45,7 @@ def connect(
 
     def begin(visit: Visit, request: gr.Request) -> list[Any]:
         visit.move_on()
+        visit.page = holdings.page(request.session_hash)
         return [present.ready(language_of(request)), gr.update(visible=True), *_switch(buttons, on=False)]
 
     def rest() -> list[Any]:

@@ -70,7 +70,7 @@ def build(desk: Desk) -> None:
 
 def _controls(handlers: Handlers) -> tuple[Controls, tuple[gr.Button, ...]]:
     """Place the left column: the recording, examples, the granularity, and more options."""
-    origin = place_origin(label("speech.recording"))
+    origin = place_origin(handlers.desk.holdings, label("speech.recording"))
     examples = _examples()
     granularity = place_granularity()
     with gr.Accordion(label("speech.more"), open=False, elem_id="more", elem_classes="desk-more"):
@@ -109,7 +109,7 @@ def _connect(controls: Controls, results: Results, buttons: Buttons, handlers: H
             elif news.downloads is None:
                 yield gr.skip(), news.verdict, news.timeline, None  # the files of the analysis before are not its own
             else:
-                yield None, gr.skip(), gr.skip(), news.downloads
+                yield None, news.verdict or gr.skip(), gr.skip(), news.downloads
 
     connect(
         _starts(controls, buttons),
@@ -119,6 +119,7 @@ def _connect(controls: Controls, results: Results, buttons: Buttons, handlers: H
         visit=controls.visit,
         progress=results.progress,
         buttons=buttons,
+        holdings=handlers.desk.holdings,
     )
 
 
@@ -137,6 +138,14 @@ def _starts(controls: Controls, buttons: Buttons) -> Iterator[Any]:
 
 def _offer_api(handlers: Handlers) -> None:
     """Offer one endpoint to programs: a file and its options in, the report and a ZIP out."""
+
+    def answer(
+        file: str, granularity: str, embedding: bool, smooth: float, request: gr.Request
+    ) -> tuple[dict[str, Any], str]:
+        """Analyze a recording; return the report as JSON and a ZIP of everything that the run wrote."""
+        chosen = {"upload": file, "granularity": granularity, "embedding": embedding, "smooth": smooth}
+        return handlers.answer(chosen, handlers.desk.holdings.program(request.session_hash))
+
     inputs = [
         gr.File(type="filepath", label="file", visible=False),
         gr.Radio(["utterance", "frame"], value=DEFAULTS.granularity, label="granularity", visible=False),
@@ -145,5 +154,5 @@ def _offer_api(handlers: Handlers) -> None:
     ]
     outputs = [gr.JSON(label="report", visible=False), gr.File(label="zip", visible=False)]
     gr.Button(visible=False).click(
-        handlers.answer, inputs, outputs, api_name="analyze", concurrency_id="analysis", concurrency_limit=AT_ONCE
+        answer, inputs, outputs, api_name="analyze", concurrency_id="analysis", concurrency_limit=AT_ONCE
     )

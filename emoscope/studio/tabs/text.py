@@ -6,7 +6,6 @@ from typing import Any
 
 import gradio as gr
 
-from emoscope import export
 from emoscope.errors import Cancelled
 from emoscope.report import Report
 from emoscope.results import Progress, quiet
@@ -15,7 +14,7 @@ from emoscope.studio import present, reading
 from emoscope.studio.choices import AUTOMATIC, find_model, place_models
 from emoscope.studio.desk import Desk
 from emoscope.studio.examples import TEXTS
-from emoscope.studio.handlers import Visit, watch
+from emoscope.studio.handlers import Visit, hand_out, watch
 from emoscope.studio.parts import QUIETLY, part
 from emoscope.studio.plainly import plainly
 from emoscope.studio.shelf import Shelf
@@ -70,10 +69,19 @@ def build(desk: Desk) -> None:
             elif news.downloads is None:
                 yield gr.skip(), news.verdict, news.reading, None  # the files of the text before are not its own
             else:
-                yield None, gr.skip(), gr.skip(), news.downloads
+                yield None, news.verdict or gr.skip(), gr.skip(), news.downloads
 
     inputs = set(vars(controls).values())
-    connect(_starts(controls, buttons), run, inputs, shown, visit=controls.visit, progress=progress, buttons=buttons)
+    connect(
+        _starts(controls, buttons),
+        run,
+        inputs,
+        shown,
+        visit=controls.visit,
+        progress=progress,
+        buttons=buttons,
+        holdings=desk.holdings,
+    )
     _offer_api(desk)
 
 
@@ -117,15 +125,18 @@ def _starts(controls: Controls, buttons: Buttons) -> Iterator[Any]:
 def read(desk: Desk, chosen: Mapping[str, Any], language: Language) -> Iterator[present.View | Answered]:
     """Yield how far the reading is, its answer, and then the files; nothing more when the visitor stopped it."""
     with plainly(language):
+        visit: Visit = chosen["visit"]
         try:
-            report = yield from watch(lambda progress: _read(desk, chosen, progress), chosen["visit"], language)
+            report = yield from watch(lambda progress: _read(desk, chosen, progress), visit, language)
         except Cancelled:
             return
         shelf = Shelf()
+        visit.page.needs("text", shelf.folder)
         yield Answered(present.verdict(report, language), reading.view(report, shelf))
         yield present.progress("Writing the files", 0.0, None, language)
-        folder = export.write(report, desk.settings.outputs)
-        yield Answered(downloads=present.downloads(folder, shelf, language))
+        kept = desk.keep(report)
+        told = present.verdict(report, language, kept.note) if kept.note else None
+        yield Answered(told, downloads=present.hand_over(kept, shelf, language))
 
 
 def _read(desk: Desk, chosen: Mapping[str, Any], progress: Progress) -> Report:
@@ -138,12 +149,11 @@ def _read(desk: Desk, chosen: Mapping[str, Any], progress: Progress) -> Report:
 def _offer_api(desk: Desk) -> None:
     """Offer one endpoint to programs: a text in, the report and a ZIP out."""
 
-    def answer(text: str, text_model: str, embedding: bool) -> tuple[dict[str, Any], str]:
+    def answer(text: str, text_model: str, embedding: bool, request: gr.Request) -> tuple[dict[str, Any], str]:
         """Read a text; return the report as JSON and a ZIP of everything that the run wrote."""
         with plainly():
             report = _read(desk, {"text": text, "text_model": text_model, "embedding": embedding}, quiet)
-            folder = export.write(report, desk.settings.outputs)
-            return report.to_dict(), Shelf().link(present.find_archive(folder))["path"]
+            return hand_out(desk, report, desk.holdings.program(request.session_hash))
 
     inputs = [
         gr.Textbox(label="text", visible=False),

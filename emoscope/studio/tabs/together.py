@@ -113,7 +113,8 @@ def build(desk: Desk) -> None:
 
 def _controls(handlers: Handlers) -> tuple[dict[str, Any], gr.HTML]:
     """Place the left column: the recording, what is said, a note about it, and more options."""
-    origin = place_origin(label("speech.recording"), name="together", height=130)
+    holdings = handlers.desk.holdings
+    origin = place_origin(holdings, label("speech.recording"), name="together", height=130)
     said, script = (
         gr.Textbox(
             label=label("together.said"),
@@ -139,7 +140,7 @@ def _controls(handlers: Handlers) -> tuple[dict[str, Any], gr.HTML]:
     )
 
     def read(file: str, request: gr.Request) -> tuple[str, Transcript, str]:
-        found, about = handlers.load(file, language_of(request))
+        found, about = handlers.load(file, language_of(request), holdings.page(request.session_hash))
         return found.text, found, about
 
     def look(request: gr.Request) -> Any:
@@ -212,6 +213,8 @@ def _connect(controls: Controls, results: Results, buttons: Buttons, handlers: H
                 yield results.update(**vars(news), downloads=None, stale=gr.update(visible=False))
             elif isinstance(news, Written):
                 shown = _to_correct(news.heard, language_of(request)) if news.heard else {}
+                if news.verdict:
+                    shown["verdict"] = news.verdict
                 yield results.update(progress=None, downloads=news.downloads, **shown)
             else:
                 yield results.update(progress=news)
@@ -225,6 +228,7 @@ def _connect(controls: Controls, results: Results, buttons: Buttons, handlers: H
         visit=controls.visit,
         progress=results.progress,
         buttons=buttons,
+        holdings=handlers.desk.holdings,
     )
 
 
@@ -263,7 +267,8 @@ def _write_again(button: gr.Button, results: Results, handlers: Handlers) -> Non
         return gr.update(interactive=True, value=label("together.rewrite"))
 
     def write(kept: Kept | None, request: gr.Request) -> tuple[Any, ...]:
-        downloads, kept = handlers.write(kept, language_of(request))
+        page = handlers.desk.holdings.page(request.session_hash)
+        downloads, kept = handlers.write(kept, language_of(request), page)
         return downloads, kept, gr.update(visible=False)
 
     running = button.click(begin, None, button, **QUIETLY).then(
@@ -281,6 +286,14 @@ def _write_again(button: gr.Button, results: Results, handlers: Handlers) -> Non
 
 def _offer_api(handlers: Handlers, settings: Settings) -> None:
     """Offer one endpoint to programs: a recording and its words in, the report and a ZIP out."""
+
+    def answer(
+        file: str | None, text: str, fusion: str, text_weight: float, request: gr.Request
+    ) -> tuple[dict[str, Any], str]:
+        """Analyze a recording and its words; return the report as JSON and a ZIP of everything that the run wrote."""
+        chosen = {"upload": file, "said": text, "fusion": fusion, "text_weight": text_weight, "transcribe": not text}
+        return handlers.answer(chosen, handlers.desk.holdings.program(request.session_hash))
+
     inputs = [
         gr.File(type="filepath", label="file", visible=False),
         gr.Textbox(label="text", visible=False),
@@ -289,5 +302,5 @@ def _offer_api(handlers: Handlers, settings: Settings) -> None:
     ]
     outputs = [gr.JSON(label="report", visible=False), gr.File(label="zip", visible=False)]
     gr.Button(visible=False).click(
-        handlers.answer, inputs, outputs, api_name="multimodal", concurrency_id="analysis", concurrency_limit=AT_ONCE
+        answer, inputs, outputs, api_name="multimodal", concurrency_id="analysis", concurrency_limit=AT_ONCE
     )

@@ -1,20 +1,20 @@
 """The one bounded queue in front of the analyzer: who waits, who is heard, and when there is no more room."""
 
-import logging
 import math
-import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future, wait
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from concurrent.futures import wait
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from emoscope.access import ANYBODY, Asker
 from emoscope.analyzer import decode
-from emoscope.errors import BusyError, Cancelled, EmoscopeError
+from emoscope.errors import BusyError, Cancelled
+from emoscope.jobs.job import STOPPED, Job, Lane, Step, T, Task, failing, foreseen, stopping
 from emoscope.report import Report
 from emoscope.results import Progress, Recording, quiet
 from emoscope.settings import Options, Settings
@@ -23,15 +23,9 @@ from emoscope.transcript import Transcript
 if TYPE_CHECKING:
     from emoscope.analyzer import Analyzer
 
-log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-State: TypeAlias = Literal["waiting", "running", "done", "failed", "cancelled"]
-Lane: TypeAlias = Literal["speech", "text"]  # each has a worker: a sentence does not wait for somebody's hour
 LANES: tuple[Lane, ...] = ("speech", "text")
 
 SHORT = 10.0  # seconds; longer clips fill a pass on their own
-SMALL = 4_000_000  # bytes; 10 s of nearly every format, so that nobody decodes hours to find out
 TOGETHER = 16  # short clips in one pass
 LOOK = 0.15  # seconds between two looks at a job by somebody who waits for it
 MEASURED = 20  # jobs whose mean is the pace
@@ -40,95 +34,9 @@ LONGEST_ADVICE = 600  # seconds after which somebody should ask again at the lat
 UNFINISHED = 3  # reports that wait for their files to be written; more sound than theirs is not held in memory
 REMEMBERED = 32  # jobs that are over, and that somebody may still ask for by their id
 
-WAITING = "Waiting for an analysis before this one"
 STARTING = "Starting"
-STOPPED = "The analysis was stopped."
 FULL = "{count} analyses are waiting already. Try again in {seconds} s, or set EMOSCOPE_QUEUE to let more of them wait."
-
-
-class Step(NamedTuple):
-    """What a job is doing, and how much of that is done."""
-
-    what: str
-    done: float  # 0 to 1
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """What is to be analysed: a recording, a text, or both."""
-
-    options: Options
-    file: Path | None = None
-    name: str | None = None  # what the person calls the file
-    transcript: Transcript | None = None
-
-    def __post_init__(self) -> None:
-        if self.file is None and self.transcript is None:
-            raise ValueError("a task is about a recording, a text, or both")
-
-    @property
-    def lane(self) -> Lane:
-        """Return which worker does it."""
-        return "speech" if self.file else "text"
-
-    @property
-    def is_small(self) -> bool:
-        """Say whether it is nothing but a recording, and one that may well be short."""
-        if self.file is None or self.transcript is not None or self.options.transcribe:
-            return False
-        try:
-            return self.file.stat().st_size <= SMALL
-        except OSError:  # it will say so when it is heard
-            return False
-
-    def goes_with(self, other: "Task") -> bool:
-        """Say whether two recordings can be heard in one pass."""
-        return self.options == other.options and self.is_small and other.is_small
-
-
-class Job(Generic[T]):
-    """A task that waits, runs, or is over; to be looked at from any thread."""
-
-    def __init__(self, task: Task, finish: Callable[[Report], T]) -> None:
-        """`finish` makes of the report what is wanted in the end, such as its files; it runs beside the next task."""
-        self.id = secrets.token_hex(8)  # also of its report
-        self.task = task
-        self.finish = finish
-        self.step = Step(WAITING, 0.0)
-        self.outcome: Future[T] = Future()
-        self._stopped = threading.Event()
-
-    @property
-    def state(self) -> State:
-        """Return how far it is."""
-        if not self.outcome.done():
-            return "running" if self.outcome.running() else "waiting"
-        if self.outcome.cancelled() or isinstance(self.outcome.exception(), Cancelled):
-            return "cancelled"
-        return "failed" if self.outcome.exception() else "done"
-
-    @property
-    def stopped(self) -> bool:
-        """Say whether somebody wants it to end."""
-        return self._stopped.is_set()
-
-    def cancel(self) -> None:
-        """End it: at once while it waits, at its next word while it runs."""
-        self._stopped.set()
-        self.outcome.cancel()
-
-    def tell(self, what: str, done: float) -> None:
-        """Note how far it is; raises Cancelled when it is to end."""
-        if self.stopped:
-            raise Cancelled(STOPPED)
-        self.step = Step(what, done)
-
-    def result(self) -> T:
-        """Wait for what it gives; what went wrong is raised here."""
-        try:
-            return self.outcome.result()
-        except CancelledError:
-            raise Cancelled(STOPPED) from None
+SHARED = "{count} analyses of yours are waiting already; there has to be room for others. Try again in {seconds} s."
 
 
 class Jobs:
@@ -144,8 +52,9 @@ class Jobs:
         self._paces: dict[Lane, deque[float]] = {lane: deque(maxlen=MEASURED) for lane in LANES}  # seconds per job
         self._known: dict[str, Job[Any]] = {}  # by id: those that are not over, and the newest that are
         self._finishing: deque[tuple[Job[Any], Report]] = deque()
-        self._threads: list[threading.Thread] = []
-        self._closed = False
+        self._threads: dict[str, threading.Thread] = {}
+        self._stopping = False  # nothing new is taken
+        self._closed = False  # the threads end
 
     @property
     def waiting(self) -> int:
@@ -159,23 +68,37 @@ class Jobs:
         with self._change:
             return sum(self._running.values()) + len(self._finishing)
 
-    def check_room(self) -> None:
-        """Raise BusyError when no other job may wait; a door asks before it takes in a large file."""
-        with self._change:
-            if self._closed:
-                raise BusyError("Emoscope is being stopped. Ask again when it has started anew.", seconds=10)
-            if self._count() >= self._settings.queue:
-                seconds = self._advice()
-                raise BusyError(FULL.format(count=self._count(), seconds=seconds), seconds=seconds)
+    def check_open(self) -> None:
+        """Raise StoppingError when the process is being stopped."""
+        if self._stopping:
+            raise stopping()
 
-    def submit(self, task: Task, finish: Callable[[Report], T], *, remember: bool = False) -> Job[T]:
+    def check_room(self, asker: Asker = ANYBODY) -> None:
+        """Raise BusyError when no other job may wait; a door asks before it takes in a large file.
+
+        Half of the queue is the most that one account or one other machine may fill.
+        """
+        with self._change:
+            self.check_open()
+            if (count := self._count()) >= self._settings.queue:
+                sentence, most = FULL, self._settings.queue
+            else:
+                sentence, most = SHARED, math.ceil(self._settings.queue / 2)
+                count = self._count_of(asker)
+            if count >= most:
+                seconds = self._advice()
+                raise BusyError(sentence.format(count=count, seconds=seconds), seconds=seconds)
+
+    def submit(
+        self, task: Task, finish: Callable[[Report], T], *, remember: bool = False, asker: Asker = ANYBODY
+    ) -> Job[T]:
         """Put a task at the end of its queue; raises BusyError when it is full.
 
         With `remember`, the job can be found by its id for some time after it is over.
         """
-        job = Job(task, finish)
+        job = Job(task, finish, asker)
         with self._change:
-            self.check_room()
+            self.check_room(asker)
             self._start()
             self._known[job.id] = job
             self._waiting[task.lane].append(job)
@@ -183,9 +106,10 @@ class Jobs:
         job.outcome.add_done_callback(lambda _: self._over(job, remember=remember))
         return job
 
-    def find(self, id: str) -> Job[Any] | None:
-        """Return the job of this id, if it is not over or is remembered."""
-        return self._known.get(id)
+    def find(self, id: str, asker: Asker = ANYBODY) -> Job[Any] | None:
+        """Return the job of this id, if it is not over or is remembered, and if it is the asker's to see."""
+        job = self._known.get(id)
+        return job if job and asker.may_see(job.asker.owner) else None
 
     def forget(self, job: Job[Any]) -> None:
         """Let go of a job that is over, and of what it gave."""
@@ -200,26 +124,40 @@ class Jobs:
         transcript: Transcript | None = None,
         name: str | None = None,
         progress: Progress = quiet,
+        asker: Asker = ANYBODY,
     ) -> Report:
         """Wait in the queue, then do what `Analyzer.analyze` does; raises BusyError too."""
-        return self._follow(Task(options, file, name, transcript), progress)
+        return self._follow(Task(options, file, name, transcript), progress, asker)
 
-    def read(self, text: Transcript | str, options: Options, *, progress: Progress = quiet) -> Report:
+    def read(
+        self, text: Transcript | str, options: Options, *, progress: Progress = quiet, asker: Asker = ANYBODY
+    ) -> Report:
         """Wait in the queue, then do what `Analyzer.read` does; raises BusyError too."""
         said = Transcript.typed(text) if isinstance(text, str) else text
-        return self._follow(Task(options, transcript=said), progress)
+        return self._follow(Task(options, transcript=said), progress, asker)
+
+    def stop(self) -> None:
+        """Take no more tasks, and refuse those that wait; those that run may end."""
+        with self._change:
+            self._stopping = True
+            waiting = [job for jobs in self._waiting.values() for job in jobs]
+            for jobs in self._waiting.values():
+                jobs.clear()
+        for job in waiting:
+            job.fail(stopping())
 
     def close(self) -> None:
-        """Take no more tasks, and end those that there are."""
+        """Take no more tasks, and refuse those that there are: who waits for one is told at once."""
+        self.stop()
         with self._change:
             self._closed = True
             known = list(self._known.values())
             self._change.notify_all()
         for job in known:
-            job.cancel()
+            job.fail(stopping())
 
-    def _follow(self, task: Task, progress: Progress) -> Report:
-        job = self.submit(task, lambda report: report)
+    def _follow(self, task: Task, progress: Progress, asker: Asker) -> Report:
+        job = self.submit(task, lambda report: report, asker=asker)
         try:
             while not job.outcome.done():
                 wait([job.outcome], LOOK)
@@ -232,6 +170,11 @@ class Jobs:
         for lane, jobs in self._waiting.items():
             self._waiting[lane] = deque(job for job in jobs if not job.outcome.cancelled())
         return sum(map(len, self._waiting.values()))
+
+    def _count_of(self, asker: Asker) -> int:
+        """Return how many of those that wait come from the same side; none where nothing is to be shared."""
+        waiting = (job for jobs in self._waiting.values() for job in jobs)
+        return sum(job.asker.side == asker.side for job in waiting) if asker.side else 0
 
     def _advice(self) -> int:
         """Return in how many seconds there will be room, as far as the last jobs tell."""
@@ -249,16 +192,17 @@ class Jobs:
                 del self._known[old.id]
 
     def _start(self) -> None:
-        if self._threads:
-            return
-        works: tuple[tuple[Callable[..., None], tuple[Any, ...]], ...] = (
-            *((self._work, (lane,)) for lane in LANES),
-            (self._finish, ()),
-        )
-        for work, arguments in works:
-            thread = threading.Thread(target=work, args=arguments, name="jobs", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+        """Have all threads; one that could not be made, or that memory failed in the middle of its own steps, anew."""
+        works: dict[str, Callable[[], None]] = {lane: partial(self._work, lane) for lane in LANES}
+        for name, work in {**works, "finish": self._finish}.items():
+            if name in self._threads and self._threads[name].is_alive():
+                continue
+            thread = threading.Thread(target=work, name=f"jobs-{name}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                raise foreseen(error) from None
+            self._threads[name] = thread
 
     def _work(self, lane: Lane) -> None:
         while self._do_next(lane):
@@ -271,6 +215,10 @@ class Jobs:
         began = time.monotonic()
         try:
             self._do(jobs)
+        except BaseException as error:  # the thread ends, and nobody is to wait for it
+            for job in jobs:
+                job.fail(error)
+            raise
         finally:
             with self._change:
                 self._running[lane] = 0
@@ -295,7 +243,7 @@ class Jobs:
 
     def _do(self, jobs: list[Job[Any]]) -> None:
         for job in self._hear_together(jobs) if len(jobs) > 1 else jobs:
-            with _failing(job):
+            with failing(job):
                 self._done(job, self._analyze(job))
 
     def _analyze(self, job: Job[Any]) -> Report:
@@ -314,7 +262,7 @@ class Jobs:
         left = []
         for job in jobs:
             began = time.perf_counter()
-            with _failing(job):
+            with failing(job):
                 recording = decode(_file(job), self._settings, job.task.options, name=job.task.name, progress=job.tell)
                 if recording.wave.seconds > SHORT:
                     left.append(job)
@@ -329,10 +277,10 @@ class Jobs:
                 together[0].task.options,
                 progress=lambda what, done: _tell_all(together, what, done),
             )
-        except EmoscopeError:  # of one of them, which will say so when it is heard alone
+        except Exception:  # of one of them, which will say so when it is heard alone; or too much memory for all
             return [*together, *left]
         for (job, _, seconds), report in zip(decoded, reports, strict=True):
-            with _failing(job):
+            with failing(job):
                 self._done(job, replace(report, seconds={"decode": seconds, **report.seconds}))
         return left
 
@@ -341,7 +289,7 @@ class Jobs:
             while len(self._finishing) >= UNFINISHED and not self._closed:
                 self._change.wait()
             if self._closed:
-                raise Cancelled(STOPPED)
+                raise stopping()
             self._finishing.append((job, replace(report, id=job.id)))
             self._change.notify_all()
 
@@ -353,12 +301,14 @@ class Jobs:
                         return
                     self._change.wait()
                 job, report = self._finishing[0]
-            with _failing(job):
-                job.tell("Writing the files", 0.0)
-                job.outcome.set_result(job.finish(report))
-            with self._change:
-                self._finishing.popleft()
-                self._change.notify_all()
+            try:
+                with failing(job):
+                    job.tell("Writing the files", 0.0)
+                    job.succeed(job.finish(report))
+            finally:
+                with self._change:
+                    self._finishing.popleft()
+                    self._change.notify_all()
             del job, report  # an hour of sound is not to be kept until the next one
 
 
@@ -377,15 +327,3 @@ def _tell_all(jobs: list[Job[Any]], what: str, done: float) -> None:
 def _file(job: Job[Any]) -> Path:
     assert job.task.file is not None  # only recordings are heard together
     return job.task.file
-
-
-@contextmanager
-def _failing(job: Job[Any]) -> Iterator[None]:
-    """Give what goes wrong to whoever waits for the job; what nobody foresaw goes to the log under its id."""
-    try:
-        yield
-    except EmoscopeError as error:
-        job.outcome.set_exception(error)
-    except Exception as error:  # the thread has to go on for the others
-        log.exception("unforeseen error %s", job.id)
-        job.outcome.set_exception(error)

@@ -1,0 +1,67 @@
+// Lists the runs that are most like the one that is open. `value` is {rows, note}; a row is one of `past`, with its
+// `cosine`. It triggers "show" and "hear" with a run.
+const find = (selector) => element.querySelector(selector);
+const { language, say, fill } = window.emoscope;
+const emotions = new Map(props.emotions.map((emotion) => [emotion.name, emotion]));
+const PLAY = '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M8 5.5v13l11-6.5z"></path></svg>';
+
+function make(name, className, text) {
+  const node = document.createElement(name);
+  node.className = className;
+  if (text !== undefined) node.textContent = text;
+  return node;
+}
+
+function press(className, label, act) {
+  const node = make("button", className);
+  node.type = "button";
+  node.setAttribute("aria-label", label);
+  node.addEventListener("click", act);
+  return node;
+}
+
+function player(row) {
+  if (!row.sounds) return make("span", "");
+  const node = press("hear", say("history.hear", { name: row.name }), () => trigger("hear", { id: row.id }));
+  node.innerHTML = PLAY; // nobody's text
+  return node;
+}
+
+function opener(row) {
+  const node = row.here ? press("open", say("history.open", { name: row.name }), () => trigger("show", { id: row.id })) : make("span", "open");
+  const name = make("span", "name", row.name);
+  name.dir = "auto";
+  const found = row.silent ? "🔇 " + say("verdict.silence") : emotions.get(row.emotion).emoji + " " + emotions.get(row.emotion).title[language] + " " + Math.round(100 * row.confidence) + "%";
+  const length = row.here ? row.length : say("history.elsewhere_row");
+  node.append(name, make("span", "sub", [found, length].filter(Boolean).join(" · ")));
+  return node;
+}
+
+function line(row) {
+  const node = make("li", "");
+  const value = row.cosine.toFixed(3).replace("-", "\u2212");
+  const cosine = make("span", "cosine", value);
+  cosine.setAttribute("role", "img");
+  cosine.setAttribute("aria-label", say("history.cosine", { value }));
+  const gauge = make("span", "gauge");
+  const share = make("i", "");
+  share.style.width = Math.max(0, 100 * row.cosine) + "%";
+  gauge.append(share);
+  cosine.append(gauge);
+  node.append(player(row), opener(row), cosine);
+  return node;
+}
+
+function update() {
+  const value = props.value;
+  find(".card").hidden = !value;
+  if (!value) return;
+  find(".note").hidden = !value.note;
+  find(".note").textContent = value.note;
+  find(".help").hidden = !value.rows.length;
+  find(".runs").replaceChildren(...value.rows.map(line));
+}
+
+fill(element);
+watch("value", update);
+update();
