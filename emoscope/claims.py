@@ -73,7 +73,7 @@ def temporary(name: str) -> Path:
 
 @contextmanager
 def existing(folder: Path) -> Iterator[None]:
-    """Have the folder of `temporary` until the end, for this user only; what `kill -9` left of another one goes, too."""
+    """Have the folder of `temporary` until the end, for this user only; what `kill -9` left of another one goes too."""
     sweep(folder.parent, folder.name[1:].rpartition("_")[0])
     with new_folder(folder, mode=0o700):
         try:

@@ -27,7 +27,7 @@ RESULT, SOUND, FRAMES = "result.json", "processed_audio.wav", "frames.npz"  # wh
 VISITOR = ".visitor"  # the account whose run it is, where there are accounts; no ZIP has it
 ARCHIVE = "All of the files in one"  # what the ZIP is
 DENSE = {".wav", ".npy", ".npz", ".png"}  # packing these again costs seconds and saves next to nothing
-CUT_SHORT = "requested and"  # of what NumPy says, without a number, when a full disk took only a part of an array
+CUT_SHORT = "requested"  # of what NumPy says, without a number, when a full disk took only a part of an array
 LONGEST_ID = 200  # characters of a recording's name in RTTM
 
 

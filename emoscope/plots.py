@@ -1,9 +1,10 @@
 """A report drawn with matplotlib: the sound above, what was heard and said below, on one time axis."""
 
+import gc
 import re
 import threading
 import unicodedata
-from itertools import accumulate
+from itertools import accumulate, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,12 +45,16 @@ STEPS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 3
 
 # matplotlib shares font and text caches between figures and does not promise that two threads may draw at once.
 _drawing = threading.Lock()
+_drawn = count(1)
+FIGURES = 8  # of 12 MB each, whose parts hold each other: after so many they are looked for, else nobody does for long
 
 
 def draw(report: Report, file: Path) -> None:
     """Draw a report into a file, PNG or SVG by its ending; safe to call from several threads."""
     with _drawing:
         figure(report).savefig(file, dpi=DPI, metadata={"Date": None} if file.suffix == ".svg" else None)
+        if next(_drawn) % FIGURES == 0:
+            gc.collect()
 
 
 def figure(report: Report) -> "Figure":

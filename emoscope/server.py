@@ -1,6 +1,7 @@
 """The REST interface and the studio in one process: the web application, and the server around it."""
 
 import asyncio
+import logging
 import os
 import socket
 import sys
@@ -119,6 +120,7 @@ class _Server(uvicorn.Server):
         while self._jobs.running and time.monotonic() < end:
             await asyncio.sleep(LOOK)
         self._jobs.close()
+        logging.getLogger("uvicorn.error").addFilter(_is_news)
         await super().shutdown(sockets)
         claims.abandon()
         self._captured_signals.clear()  # else uvicorn ends the process by them; it was stopped in order
@@ -141,6 +143,12 @@ class _Server(uvicorn.Server):
         if self._access.on:
             return "\nSign in with your token, which is in EMOSCOPE_TOKEN."
         return "" if self._settings.is_local else "\nEverybody who can reach it may use it: EMOSCOPE_OPEN is 1."
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Say whether a line of the log tells more than that a page was open, whose stream had to be cut."""
+    cut = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not cut and "graceful shutdown exceeded" not in record.getMessage()
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -17,6 +17,7 @@ from html.parser import HTMLParser
 from types import SimpleNamespace
 from unittest import mock
 
+import gradio as gr
 import httpx
 import httpx2
 import pytest
@@ -32,7 +33,10 @@ from emoscope.errors import AccessError, BusyError, OptionError
 from emoscope.jobs import Jobs, Task
 from emoscope.server import _Server
 from emoscope.settings import ROOT, Options, Settings
+from emoscope.studio.archive import Archive
 from emoscope.studio.desk import Desk
+from emoscope.studio.holdings import NOBODY
+from emoscope.studio.mounting import WAITING_VISITORS
 from emoscope.studio.work import Work
 from emoscope.transcript import Transcript
 from tests.api import make_analyzer, make_office, write_tone
@@ -598,6 +602,25 @@ def test_visitors_at_the_same_time_are_not_mixed_up(ana, ben):
         assert names == {f"I am joyful {number}." for number in range(8) if number % 2 == first}
 
 
+def test_one_visitor_cannot_fill_the_studios_queue(ana, ben, gate, clip):
+    """A few of the requests run; of those that wait behind them, half of the places are left to others."""
+    file = ana.post("/gradio_api/upload", files={"files": ("clip.wav", clip.read_bytes())}).json()[0]
+    ask = {"data": [{"path": file, "meta": {"_type": "gradio.FileData"}}, "utterance", False, 0.5]}
+    gate.clear()
+
+    def join(client):
+        return client.post("/gradio_api/call/analyze", json=ask, headers={"Accept-Language": "zh"})
+
+    before, joined = len(runs_of(ana)), 0
+    while (answer := join(ana)).status_code == 200:
+        joined += 1
+    assert WAITING_VISITORS // 2 <= joined < WAITING_VISITORS
+    assert answer.status_code == 503 and f"{WAITING_VISITORS // 2} 个请求" in answer.json()["detail"]
+    assert join(ben).status_code == 200
+    gate.set()
+    wait_for(lambda: len(runs_of(ana)) == before + joined, 60)
+
+
 def test_what_the_studio_shows_needs_the_token_too(ana, stranger, clip):
     uploaded = ana.post("/gradio_api/upload", files={"files": ("clip.wav", clip.read_bytes())}).json()[0]
     assert ana.get(f"/gradio_api/file={uploaded}").status_code == 200
@@ -631,6 +654,13 @@ def test_the_history_of_the_studio_is_the_visitors(tmp_path):
                 assert kept.run.visitor == visitor
             assert [run.visitor for run in desk.history().all()] == [visitor]
     assert office.keeper.opened().count() == 2  # who owns the machine sees both
+    tab, (anas,) = Archive(desk), [run.id for run in office.keeper.opened().of("ana").all()]
+    with event_of("ben"):
+        for act in (tab.open, tab.clip, lambda id, page, words: tab.delete([id], None, page, words)):
+            with pytest.raises(gr.Error, match="There is no run"):
+                act(anas, NOBODY, "en")
+    with event_of("ana"):
+        assert tab.open(anas, NOBODY, "en").verdict
     office.keeper.close()
 
 

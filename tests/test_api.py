@@ -289,7 +289,7 @@ def test_unknown_addresses_and_methods_are_problems(client):
 def test_what_nobody_foresaw_is_logged_under_a_number(client, clip, monkeypatch, caplog):
     from emoscope import export, models
 
-    monkeypatch.setattr(export, "write", lambda *_: 1 / 0)
+    monkeypatch.setattr(export, "write", lambda *_, **__: 1 / 0)
     said = problem(send(client, clip), 500)
     assert re.search(r"number ([0-9a-f]{16})\.", said)[1] in caplog.text
     assert "division" not in said
@@ -301,7 +301,7 @@ def test_what_nobody_foresaw_is_logged_under_a_number(client, clip, monkeypatch,
 def test_a_full_disk_is_told(client, clip, monkeypatch):
     from emoscope import export
 
-    def full(*_):
+    def full(*_, **__):
         raise StorageError("There is no space left.")
 
     monkeypatch.setattr(export, "write", full)

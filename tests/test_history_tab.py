@@ -141,6 +141,7 @@ def test_an_empty_history_says_what_to_do(tab):
         {"emotions": []} | {"unknown": 1},
         {"emotions": ["joy"]},
         {"emotions": 3},
+        {"emotions": ["sad"] * 10},
         {"emotions": [], "since": "yesterday"},
         {"emotions": [], "since": 20260301},
         {"emotions": [], "until": "9999-12-31"},

@@ -184,7 +184,7 @@ def test_bad_input_is_answered_with_its_sentence_and_the_next_is_heard(client, c
 def test_what_nobody_foresaw_is_logged_under_a_number_and_not_shown(client, clip, monkeypatch, caplog):
     from emoscope import export
 
-    monkeypatch.setattr(export, "write", lambda *_arguments: 1 / 0)
+    monkeypatch.setattr(export, "write", lambda *_, **__: 1 / 0)
     with pytest.raises(AppError, match=r"under number [0-9a-f]{6}") as caught:
         client.predict(handle_file(clip), "utterance", False, 0.5, api_name="/analyze")
     assert "division" not in str(caught.value)

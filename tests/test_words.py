@@ -50,7 +50,9 @@ ELSEWHERE = {
     "batch/store.py": "only the command line keeps runs on disk",
     "studio/theme.py": "names of fonts",
     "studio/walls.py": "headers for browsers",
-    "gate/": "headers for browsers, and answers to what no page of ours sends",
+    "gate/gate.py": "headers for browsers, and answers to what no page of ours sends",
+    "gate/page/": "a page with words of its own",
+    "gate/strangers.py": "headers for browsers",
     "studio/words/visitor.py": "headers for browsers",
     "studio/rolling/routes.py": "answers to scripts",
 }
@@ -86,6 +88,10 @@ UNSPOKEN = {
     "stages of an analysis, in its result.json": {"text model"},
     "compared with what a library says": {
         "Consistency check failed",
+        "allocate memory",
+        "graceful shutdown exceeded",
+        "out of memory",
+        "start new thread",
         "miss key",
         "is full",
         "not a database",
@@ -118,7 +124,9 @@ UNSPOKEN = {
         "Q0 is a number from 0 to Q2, but is Q4.",
         "Q0 names the home of a user who is not there: Q2.",
         "The studio cannot use port Q1 on Q3 (Q5). Stop what uses it, or set EMOSCOPE_PORT to another port.",
-        "Emoscope is at http://Q1:Q3\n",
+        "Emoscope is at http://Q1:Q3Q4\n",
+        "\nSign in with your token, which is in EMOSCOPE_TOKEN.",
+        "\nEverybody who can reach it may use it: EMOSCOPE_OPEN is 1.",
         "The decoding processes do not start. In a script of your own, call it under `if __name__ == '__main__':`, "
         "because every process reads the script again.",
         "do NOT agree",

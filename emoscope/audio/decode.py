@@ -1,11 +1,14 @@
 """A file's bytes become frames of sound: FFmpeg decodes as a stream, and can reach nothing but those bytes."""
 
+import ctypes
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, BinaryIO
 
 import av
+import av._core
 
 from emoscope.audio.formats import Found
 from emoscope.audio.mix import Limits, Mixer, keep_alive, too_long
@@ -13,6 +16,8 @@ from emoscope.errors import AudioError
 from emoscope.timeline import RATE, WINDOW, Floats
 
 FRAME_LIMIT = 1 << 22  # values in one decoded frame; real ones have some thousands
+LARGEST_BLOCK = 48_000_000  # bytes that FFmpeg may reserve at once: the index of a file of 2 h takes 16 MB
+MOST_FRUITLESS = 50_000  # packets without sound, a quarter of an hour of any codec; each takes 10 µs of the processor
 LEAST_BYTES = 500  # bytes per second; AMR's lowest rate needs 594
 SHORTFALL = 0.3  # seconds that a file may be shorter than it says: encoders count their padding in or out
 ROUGH_ENDS = ("mp3", "wav")  # any tag may end an MP3, and a WAV written into a pipe knows no end: both look broken
@@ -32,6 +37,7 @@ OPTIONS = {
     "protocol_whitelist": "",  # no file, no address: only the bytes we hand over
     "enable_drefs": "0",  # MOV can name other files as the place of its sound
     "use_absolute_path": "0",
+    "max_streams": "64",  # each may have an index
     "max_size": str(1 << 16),  # bytes of a packet of WAV; the usual 4 kB make an hour 56,000 trips through Python
 }
 
@@ -59,6 +65,7 @@ def decode(
     AudioError when there is no sound to be had and TooLargeError as soon as the limit is passed.
     """
     view = _View(file)
+    _limit_memory()
     try:
         with _opened(view, found, name) as container:
             stream = _sound(container, name)
@@ -89,6 +96,17 @@ def decode(
     except (av.FFmpegError, UnicodeDecodeError) as error:  # PyAV decodes names without asking for their encoding
         # FFmpeg's own words ("Invalid data found when processing input") tell a person nothing.
         raise AudioError(f"{name} cannot be decoded: it is damaged or incomplete. Save or send it again.") from error
+
+
+@cache
+def _limit_memory() -> None:
+    """Have FFmpeg reserve no more than `LARGEST_BLOCK`: 3 kB of a MOV can claim an index of gigabytes.
+
+    PyAV has no word for it; the symbol is found through the library that PyAV itself is linked with.
+    """
+    limit = ctypes.CDLL(av._core.__file__).av_max_alloc
+    limit.argtypes, limit.restype = [ctypes.c_size_t], None
+    limit(LARGEST_BLOCK)
 
 
 class _View:
@@ -210,7 +228,9 @@ def _timed(container: Any, stream: Any, damage: _Damage) -> Iterator[tuple[Any, 
 def _frames(container: Any, stream: Any, damage: _Damage) -> Iterator[Any]:
     """Yield the frames of a stream, passing over what is damaged."""
     packets = container.demux(stream)
-    while True:
+    fruitless = 0
+    while fruitless < MOST_FRUITLESS:
+        fruitless += 1
         try:
             packet = next(packets, None)
         except av.FFmpegError:
@@ -227,6 +247,7 @@ def _frames(container: Any, stream: Any, damage: _Damage) -> Iterator[Any]:
             continue
         if packet.size:
             damage.last = packet.is_corrupt
+        fruitless -= bool(frames)
         for frame in frames:
             keep_alive(frame.layout)
         yield from frames

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from contextlib import suppress
 
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -12,6 +13,7 @@ from emoscope.api.office import PREFIX
 from emoscope.api.problems import Problem
 from emoscope.errors import StorageError
 from emoscope.room import Room
+from emoscope.studio.words import language_of, translate
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +153,8 @@ class _Body:
         if self._scope["path"].startswith(PREFIX):
             answer = Problem(status, sentence, headers=headers).response()
         else:  # Gradio's page shows it as it is
-            answer = PlainTextResponse(f"{sentence}\n", status, headers)
+            said = translate(sentence, language_of(Request(self._scope)))
+            answer = PlainTextResponse(f"{said}\n", status, headers)
         await answer(self._scope, self._receive, self._send)
 
     async def _next(self) -> Message:

@@ -11,6 +11,7 @@ from emoscope.errors import InputError, OptionError, StorageError
 from emoscope.export import SOUND
 from emoscope.history import ORDERS, Chart, Filter, History, Run, write_csv
 from emoscope.history.entry import Kind
+from emoscope.labels import LABELS
 from emoscope.results import Progress, quiet
 from emoscope.studio import chart, difference, disagreements, nearby, past, present, reading, timeline, trends, voices
 from emoscope.studio.desk import Desk
@@ -30,6 +31,7 @@ VIEWS = ("runs", "trends", "map")
 KINDS: tuple[str, ...] = get_args(Kind)
 LONGEST = 500  # characters that can be searched for
 MANY = 10**9  # more than there are pages
+MOST = 1000  # runs that one can choose by hand
 TABLE = "history.csv"
 ARRANGING = {"Arranging the runs": (0.0, 1.0)}
 
@@ -55,6 +57,8 @@ class Asked:
         """Raise an error unless everything has a meaning."""
         texts, numbers = (self.text, self.source, self.model), (self.page, self.turn)
         if self.order not in ORDERS or self.view not in VIEWS or self.of not in KINDS:
+            raise ValueError(self)
+        if len(self.emotions) > len(LABELS):
             raise ValueError(self)
         if not all(type(number) is int and 0 <= number < MANY for number in numbers):
             raise ValueError(self)
@@ -200,7 +204,7 @@ class Archive:
     def delete(self, ids: Any, asked: Asked, page: Page, language: Language) -> Looked:
         """Delete the runs that were chosen, with their files."""
         with plainly(language):
-            if not isinstance(ids, list) or not all(isinstance(id, str) for id in ids):
+            if not isinstance(ids, list) or len(ids) > MOST or not all(isinstance(id, str) for id in ids):
                 raise InputError(say("history.strange", language))
             return self._told(_deleted(self.desk.history().delete(ids), language), asked, page, language)
 

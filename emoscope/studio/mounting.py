@@ -12,9 +12,11 @@ from fastapi.responses import JSONResponse
 from starlette.middleware import Middleware
 
 from emoscope import claims
+from emoscope.access import ANYBODY, SCOPE, Asker
 from emoscope.errors import OptionError
 from emoscope.settings import Settings
 from emoscope.studio.desk import Desk
+from emoscope.studio.words import PageInLanguage, language_of, say, translations
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -47,10 +49,10 @@ def mount(app: FastAPI, demo: "gr.Blocks", settings: Settings) -> FastAPI:
     from gradio import processing_utils
 
     from emoscope.studio.theme import HEAD, STYLE, theme
-    from emoscope.studio.words import PageInLanguage, translations
 
     processing_utils.async_ssrf_protected_download = _no_download
     demo.queue(api_open=False, max_size=WAITING_VISITORS)
+    _share(demo._queue)
     app = gr.mount_gradio_app(
         app,
         demo,
@@ -82,6 +84,26 @@ def mount(app: FastAPI, demo: "gr.Blocks", settings: Settings) -> FastAPI:
 async def _misfit(_request: Request, _error: Exception) -> Response:
     """Answer what no page of ours sends; FastAPI's own answer repeats it, and fails where that is no text."""
     return JSONResponse({"detail": "The request does not fit what is expected here."}, 422)
+
+
+def _share(queue: Any) -> None:
+    """Leave one account, or one other machine, no more than half of the places where requests wait."""
+    push = queue.push
+
+    def side(request: Request) -> str:
+        asker: Asker = request.scope.get(SCOPE, ANYBODY)
+        return asker.side
+
+    async def push_in_turn(body: Any, request: Request, username: str | None) -> Any:
+        waiting = (event for events in queue.event_queue_per_concurrency_id.values() for event in events.queue)
+        count, mine = 0, side(request)
+        if mine:
+            count = sum(side(event.request) == mine for event in waiting)
+        if count >= WAITING_VISITORS // 2:
+            return False, say("errors.shared", language_of(request), count=count), "queue_full"
+        return await push(body, request, username)
+
+    queue.push = push_in_turn
 
 
 async def _no_download(url: str, *_args: Any, **_kwargs: Any) -> str:

@@ -15,8 +15,8 @@ INVISIBLE = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(127, 160)),
 BROKEN = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")  # halves of characters, which no tokenizer takes
 CLEANED = INVISIBLE | BROKEN
 
-# A full stop of Chinese, Arabic, Hindi, Amharic... ends a sentence wherever it stands; ours only before a space. A run of
-# full stops is looked at once, as a whole (`++`): 200,000 of them would take minutes otherwise.
+# A full stop of Chinese, Arabic, Hindi, Amharic... ends a sentence wherever it stands; ours only before a space. A run
+# of them is looked at once, as a whole (`++`): 200,000 would take minutes otherwise.
 ENDS = re.compile(
     r"(?:[。！？｡؟۔।॥።፧။։]|(?<![.!?…])[.!?…]++(?=[\"'”’»)\]]*+(?:\s|$)))[.!?…。！？]*[\"'”’»」』）)\]]*|\n+",
 )

@@ -15,7 +15,7 @@ from tests.browser.conftest import analyze, choose, start
 from tests.browser.studio import wait_for
 
 OURS = "#header, #tabs > .tab-wrapper, #controls, #verdict, #progress, #timeline, #downloads"
-TABS = ("speech", "text", "together", "live", "compare", "batch", "about")
+TABS = ("speech", "text", "together", "live", "compare", "batch", "history", "about")
 
 
 def download(page, name):

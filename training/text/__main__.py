@@ -48,15 +48,14 @@ def main() -> None:
     ]
     linear = linear_opinions(table, versions, cache=cache)
 
-    config = shorter(Config(), arguments.share)
-    first = begun(versions[0], len(tokenizer), config.shape.width, cache=cache)
-    texts = Batches(taught(versions, config.taught, linear), config.drawing)
-    model = train(texts, fresh(first, config), config, checkpoint=cache / f"first-{arguments.share:g}.pt")
+    first, second = (shorter(config, arguments.share) for config in (Config(), AGAIN))
+    vectors = begun(versions[0], len(tokenizer), first.shape.width, cache=cache)
+    texts = Batches(taught(versions, first.taught, linear), first.drawing)
+    model = train(texts, fresh(vectors, first), first, checkpoint=cache / f"first-{arguments.share:g}.pt")
 
-    config = shorter(AGAIN, arguments.share)
     before = network_opinions(model, versions, cache=cache)
-    texts = Batches(taught(versions, config.taught, linear, before), config.drawing)
-    network = train(texts, model, config, checkpoint=cache / f"second-{arguments.share:g}.pt").classifier
+    texts = Batches(taught(versions, second.taught, linear, before), second.drawing)
+    network = train(texts, model, second, checkpoint=cache / f"second-{arguments.share:g}.pt").classifier
 
     dev, test = (prepare(arguments.data, split, tokenizer, cache=cache) for split in ("dev", "test"))
     said_dev = logits_of(network, dev)
@@ -81,13 +80,13 @@ def main() -> None:
         "datasets": sorted(masks(arguments.data).keys() & set(versions[0].dataset)),
         "licences": table.groupby("dataset").licence.first().to_dict(),
         "tiers_of": table.groupby("dataset").tier.first().to_dict(),
-        "first": asdict(Config()),
-        "second": asdict(config),
+        "first": asdict(first),
+        "second": asdict(second),
     }
     if arguments.beside:
         variant = json.loads((arguments.beside / "metrics.json").read_text("utf-8"))
         metrics["variant"] = {
-            name: variant[name] for name in ("tiers", "texts", "languages", "second", "yardstick", "scores")
+            name: variant[name] for name in ("tiers", "texts", "languages", "first", "second", "yardstick", "scores")
         }
     export(network, tokenizer, metrics, arguments.out)
     for part, one in metrics["yardstick"].items():

@@ -28,10 +28,10 @@ def variant(metrics: dict[str, Any]) -> str:
     """The figures of a variant that was trained beside, when there is one."""
     if not (other := metrics.get("variant")):
         return ""
-    steps = f"{other['second']['steps']} steps instead of {metrics['second']['steps']}"
+    mine, all_steps = (one["first"]["steps"] + one["second"]["steps"] for one in (other, metrics))
     return f"""
 ### Tiers of licences: {other["tiers"]}
-A variant that learned from {other["texts"]} texts of these tiers only, in {steps}; its weights are not in this folder.
+A variant that learned from {other["texts"]} texts of these tiers only, in {mine} steps instead of {all_steps}; its weights are not in this folder.
 
 {yardstick_table(other)}
 """

@@ -49,7 +49,7 @@ class Config:
 # The second generation goes on where the first one stopped. It learns from that one's opinions as well, and of pairs of
 # texts; hidden words are not guessed any more.
 AGAIN = Config(
-    steps=24_000,
+    steps=20_000,
     kept=0,
     taught=0.9,
     rate=1.5e-3,

@@ -13,7 +13,7 @@ from emoscope.studio.holdings import Page
 from emoscope.studio.parts import QUIETLY, part
 from emoscope.studio.words import label, language_of
 
-AT_ONCE = 4  # runs that are read back at the same time, and maps that are drawn
+AT_ONCE = 4  # runs that are read back at the same time
 SHOW = "() => document.querySelector('#history-bar').scrollIntoView({behavior: 'smooth', block: 'start'})"
 LATEST: dict[str, Any] = {**QUIETLY, "trigger_mode": "always_last"}
 SLOWLY: dict[str, Any] = {
@@ -22,6 +22,8 @@ SLOWLY: dict[str, Any] = {
     "concurrency_id": "history",
     "concurrency_limit": AT_ONCE,
 }
+# t-SNE wants a core for half a minute.
+ONE_BY_ONE: dict[str, Any] = {**SLOWLY, "concurrency_id": "map", "concurrency_limit": 1}
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ class Tab:
         lists.past.sweep(sweep, lists.asked, everything, **SLOWLY)
         lists.trends.day(day, lists.asked, self._looked, **LATEST)
         lists.chart.side(side, lists.asked, self._looked, **LATEST)
-        arranging = lists.chart.arrange(arrange, lists.asked, [self.progress, lists.chart], **SLOWLY)
+        arranging = lists.chart.arrange(arrange, lists.asked, [self.progress, lists.chart], **ONE_BY_ONE)
         arranging.failure(lambda: None, None, self.progress, **QUIETLY)
 
     def _connect_details(self) -> None:
