@@ -441,7 +441,7 @@ def test_files_are_those_of_the_run_and_no_others(client, clip, office):
     for name in ("secret.txt", "segments.txt", "..%2fhistory.sqlite3", "%2fetc%2fhostname", "Result.json", "."):
         assert client.get(f"/api/v1/runs/{found['id']}/files/{name}").status_code in (404, 405), name
     names = [file["name"] for file in client.get(f"/api/v1/runs/{found['id']}").json()["files"]]
-    assert names == ["result.json", "processed_audio.wav", f"{folder.name}.zip"]
+    assert names == ["result.json", "processed_audio.wav", "frames.npz", f"{folder.name}.zip"]
 
 
 def test_runs_are_listed_and_found(client, clip, home):

@@ -357,7 +357,8 @@ def test_the_table_has_all_that_are_meant_and_no_formula(tab, desk):
     keep(desk, *(report(number=number) for number in range(16)), report("sad", 16, name="=1+1.wav"))
     lines = list(csv.DictReader(content(tab.table(Asked(), NOBODY, "en").past["csv"]).decode().splitlines()))
     assert len(lines) == 17
-    assert list(lines[0]) == list(table.COLUMNS)
+    shown = [name for name in table.COLUMNS if name != "folder"]  # where the server keeps its files is its own business
+    assert list(lines[0]) == shown
     assert lines[0]["name"] == "'=1+1.wav"
     sad = tab.read({**vars(Asked()), "emotions": ["sad"]}, "en")
     assert len(content(tab.table(sad, NOBODY, "en").past["csv"]).decode().splitlines()) == 2

@@ -29,7 +29,7 @@ from emoscope.studio.words.sentences import HOLE
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "emoscope"
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
-COMMAND = re.compile(r"\./run\.sh (?:[a-z]+ [a-z]+|train-fusion)")
+COMMAND = re.compile(r"\./run\.sh (?:[a-z]+ [a-z]+|train-fusion)|openssl rand -hex")
 FILLING = re.compile(r"Q\d+")  # what stands in a hole while a test looks
 SWITCH = {"header.other", "header.switch"}  # speak the other language
 

@@ -15,14 +15,18 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def write_csv(runs: Iterable[Run], out: TextIO) -> int:
-    """Write a line for every run, and return how many; no cell can become a formula."""
+def write_csv(runs: Iterable[Run], out: TextIO, *, folders: bool = True) -> int:
+    """Write a line for every run, and return how many; no cell can become a formula.
+
+    `folders` says where each one's files are, which is nobody's business but the machine's owner's.
+    """
+    columns = [name for name in COLUMNS if folders or name != "folder"]
     writer = csv.writer(out)
-    writer.writerow(COLUMNS)
+    writer.writerow(columns)
     count = 0
     for run in runs:
         found = {**run.to_dict(), **run.scores}
-        writer.writerow([_cell(found[name]) for name in COLUMNS])
+        writer.writerow([_cell(found[name]) for name in columns])
         count += 1
     return count
 

@@ -227,7 +227,7 @@ class Archive:
             shelf = self._shelf("table", page)
             file = shelf.folder / TABLE
             with file.open("w", encoding="utf-8", newline="") as out:
-                write_csv(self.desk.history().all(asked.filter()), out)
+                write_csv(self.desk.history().all(asked.filter()), out, folders=False)
             looked = self._look(asked, page, language)
             return replace(looked, past={**looked.past, "csv": shelf.link(file)})
 

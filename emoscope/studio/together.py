@@ -37,7 +37,7 @@ GONE = "This result is no longer here. Analyse again, then write the files."
 ALIKE = 0.5  # of a line's characters; one that shares fewer with a line of the file is another line
 COMPARED = 400  # characters of a line that are compared, which takes their square
 EMBEDDING = "embedding.npy"
-PLACE, PLACE_AGAIN = "together", "together again"  # what a page needs files for: a result, and its files of new weights
+PLACE, PLACE_AGAIN = "together", "together-again"  # what a page needs files for: a result, and its files of new weights
 
 
 @dataclass(frozen=True, eq=False)

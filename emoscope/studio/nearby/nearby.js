@@ -3,7 +3,7 @@
 const find = (selector) => element.querySelector(selector);
 const { language, say, fill } = window.emoscope;
 const emotions = new Map(props.emotions.map((emotion) => [emotion.name, emotion]));
-const PLAY = '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M8 5.5v13l11-6.5z"></path></svg>';
+const SVG = "http://www.w3.org/2000/svg";
 
 function make(name, className, text) {
   const node = document.createElement(name);
@@ -20,10 +20,20 @@ function press(className, label, act) {
   return node;
 }
 
+function triangle() {
+  const drawing = document.createElementNS(SVG, "svg");
+  drawing.setAttribute("viewBox", "0 0 24 24");
+  drawing.setAttribute("aria-hidden", "true");
+  const shape = document.createElementNS(SVG, "path");
+  shape.setAttribute("d", "M8 5.5v13l11-6.5z");
+  drawing.append(shape);
+  return drawing;
+}
+
 function player(row) {
   if (!row.sounds) return make("span", "");
   const node = press("hear", say("history.hear", { name: row.name }), () => trigger("hear", { id: row.id }));
-  node.innerHTML = PLAY; // nobody's text
+  node.append(triangle());
   return node;
 }
 

@@ -5,7 +5,7 @@ const find = (selector) => element.querySelector(selector);
 const { language, say, fill } = window.emoscope;
 const emotions = new Map(props.emotions.map((emotion) => [emotion.name, emotion]));
 const PATIENCE = 250; // milliseconds from a letter until it is searched for
-const PLAY = "M8 5.5v13l11-6.5z";
+const SVG = "http://www.w3.org/2000/svg";
 const when = new Intl.DateTimeFormat(document.documentElement.lang, {
   year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23",
 });
@@ -86,12 +86,22 @@ function strip(row) {
   return node;
 }
 
+function triangle() {
+  const drawing = document.createElementNS(SVG, "svg");
+  drawing.setAttribute("viewBox", "0 0 24 24");
+  drawing.setAttribute("aria-hidden", "true");
+  const shape = document.createElementNS(SVG, "path");
+  shape.setAttribute("d", "M8 5.5v13l11-6.5z");
+  drawing.append(shape);
+  return drawing;
+}
+
 function play(row) {
   const node = press("hear", say("history.hear", { name: row.name }), (event) => {
     event.stopPropagation();
     trigger("hear", { id: row.id });
   });
-  node.innerHTML = `<svg viewBox="0 0 24 24" aria-hidden="true"><path d="${PLAY}"></path></svg>`; // nobody's text
+  node.append(triangle());
   return node;
 }
 

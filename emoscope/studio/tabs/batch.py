@@ -119,7 +119,7 @@ def hear(desk: Desk, files: Sequence[str], shift: Shift, language: Language) -> 
             return
         batch, shelf = Batch([Path(file) for file in files], desk.analyzer, desk.settings), Shelf()
         shift.page.needs("batch", *batch.files, shelf.folder)
-        shift.page.needs("batch report")
+        shift.page.needs("batch-report")
         shift.batch = batch
         work, pace = Work(lambda tell: _hear(desk, batch, shelf, until_moved_on(tell, shift))), Pace()
         for moment in work:
@@ -172,7 +172,7 @@ def open_report(
         if batch is None or index not in batch.heard:
             raise InputError(say("batch.gone", language))
         report, shelf = batch.report(index), Shelf()
-        page.needs("batch report", shelf.folder)
+        page.needs("batch-report", shelf.folder)
         return present.verdict(report, language), timeline.view(report, shelf)
 
 
