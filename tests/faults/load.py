@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -243,6 +243,8 @@ def through_gradio(server, crowd, end, seed):
                 crowd.runs.add(report["id"])
             else:
                 client.predict(TEXT, api_name="/text")
+        except CancelledError:  # Gradio's client took a stream that was just being closed, which is for it to notice
+            status = 0
         except Exception as error:  # a sentence: the queue is full
             status = 429 if "waiting already" in str(error) or "too many" in str(error).lower() else 500
             if status == 500:
