@@ -43,7 +43,7 @@ def test_utterance_gives_a_verdict_and_a_timeline(visit, real, sounds):
     assert scores == sorted(scores, reverse=True)
     assert "Heard by compact-speech" in page.locator("#verdict .model").inner_text()
     assert page.locator("#timeline tbody tr").count() >= 1
-    assert listed(page) == {"result.json", "processed_audio.wav"}
+    assert listed(page) == {"result.json", "processed_audio.wav", "frames.npz"}
 
 
 def test_every_download_of_a_frame_analysis_opens_and_is_right(visit, real, sounds):
