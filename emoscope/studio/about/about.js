@@ -1,13 +1,6 @@
 // Tells what Emoscope is and lists the models on disk. `value` is {models: [{title, facts, licence, authors, now}]}.
 const find = (selector) => element.querySelector(selector);
-const { say, fill } = window.emoscope;
-
-function make(name, className, text) {
-  const node = document.createElement(name);
-  node.className = className;
-  node.textContent = text;
-  return node;
-}
+const { say, fill, make } = window.emoscope;
 
 function line({ title, facts, licence, authors, now }) {
   const item = document.createElement("li");

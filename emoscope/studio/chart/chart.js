@@ -1,7 +1,7 @@
 // Draws runs as points, like beside like. `value` is {file, count, kind, of}; the file holds rows of `past`, each with its
 // x, y and cluster. It triggers "hear" and "show" with a run, "side" with what is to be compared, and "arrange".
 const find = (selector) => element.querySelector(selector);
-const { language, say, fill } = window.emoscope;
+const { language, say, fill, make } = window.emoscope;
 const locale = document.documentElement.lang;
 const emotions = new Map(props.emotions.map((emotion) => [emotion.name, emotion]));
 const plot = find(".plot");
@@ -20,13 +20,6 @@ let turn = 0;
 let last = null; // the click before: {place, time}, for a second one opens
 
 const radius = () => (points.length > 400 ? 4.5 : points.length > 100 ? 5.5 : 7);
-
-function make(name, className, text) {
-  const node = document.createElement(name);
-  node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
 
 const hueOf = (point) => (colour === "cluster" ? HUES[point.cluster % HUES.length] : point.silent ? SILENT : emotions.get(point.emotion).colour);
 const titleOf = (point) => (point.silent ? say("verdict.silence") : emotions.get(point.emotion).title[language]);

@@ -1,16 +1,9 @@
 // Shows what recording B has more of than A. `value` is {scores, shares, csv}; each of the first two is {help, sentence,
 // rows, distance, meaning}, where a row is {name, first, second, points}; `rows` is null when there is nothing to compare.
 const find = (selector) => element.querySelector(selector);
-const { language, fill } = window.emoscope;
+const { language, fill, make } = window.emoscope;
 const emotions = new Map(props.emotions.map((emotion) => [emotion.name, emotion]));
 const LEAST = 0.05; // points that show as 0.0
-
-function make(name, className, text) {
-  const node = document.createElement(name);
-  node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
 
 function signed(points) {
   if (Math.abs(points) < LEAST) return "0.0";

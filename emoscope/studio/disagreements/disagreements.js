@@ -2,17 +2,9 @@
 // returns; it comes again whenever the weights change. "emoscope:play" asks the timeline for a sentence, and
 // "emoscope:time" tells what is being heard.
 const find = (selector) => element.querySelector(selector);
-const { language, say, fill } = window.emoscope;
+const { language, say, fill, make, triangle } = window.emoscope;
 const emotions = new Map(props.emotions.map((emotion) => [emotion.name, emotion]));
-const SVG = "http://www.w3.org/2000/svg";
 let order = ""; // of the rows that are there
-
-function make(name, className, text) {
-  const node = document.createElement(name);
-  node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
 
 function clock(seconds) {
   const tenths = Math.round(10 * seconds);
@@ -25,21 +17,11 @@ function makeSign(name) {
   return node;
 }
 
-function makeTriangle() {
-  const drawing = document.createElementNS(SVG, "svg");
-  drawing.setAttribute("viewBox", "0 0 24 24");
-  drawing.setAttribute("aria-hidden", "true");
-  const shape = document.createElementNS(SVG, "path");
-  shape.setAttribute("d", "M8 5.5v13l11-6.5z");
-  drawing.append(shape);
-  return drawing;
-}
-
 function makePlay({ time: [start, end], sentence }) {
   const button = make("button", "play");
   button.type = "button";
   button.setAttribute("aria-label", say("together.play", { sentence, time: clock(start) }));
-  button.append(makeTriangle(), make("span", "", clock(start)));
+  button.append(triangle(), make("span", "", clock(start)));
   button.addEventListener("click", () => {
     document.dispatchEvent(new CustomEvent("emoscope:play", { detail: { start, end } }));
   });

@@ -1,14 +1,7 @@
 // Lists the files of a run. `value` is {folder: its name, or null in privacy mode,
 // files: [{name, what, size, file}], whole: the ZIP or null}.
-const { say, fill } = window.emoscope;
+const { say, fill, make } = window.emoscope;
 const find = (selector) => element.querySelector(selector);
-
-function make(name, className, text) {
-  const node = document.createElement(name);
-  node.className = className;
-  node.textContent = text;
-  return node;
-}
 
 function aim(link, { name, file }) {
   link.href = file.url;

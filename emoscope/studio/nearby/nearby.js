@@ -1,34 +1,8 @@
 // Lists the runs that are most like the one that is open. `value` is {rows, note}; a row is one of `past`, with its
 // `cosine`. It triggers "show" and "hear" with a run.
 const find = (selector) => element.querySelector(selector);
-const { language, say, fill } = window.emoscope;
+const { language, say, fill, make, press, triangle } = window.emoscope;
 const emotions = new Map(props.emotions.map((emotion) => [emotion.name, emotion]));
-const SVG = "http://www.w3.org/2000/svg";
-
-function make(name, className, text) {
-  const node = document.createElement(name);
-  node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
-function press(className, label, act) {
-  const node = make("button", className);
-  node.type = "button";
-  node.setAttribute("aria-label", label);
-  node.addEventListener("click", act);
-  return node;
-}
-
-function triangle() {
-  const drawing = document.createElementNS(SVG, "svg");
-  drawing.setAttribute("viewBox", "0 0 24 24");
-  drawing.setAttribute("aria-hidden", "true");
-  const shape = document.createElementNS(SVG, "path");
-  shape.setAttribute("d", "M8 5.5v13l11-6.5z");
-  drawing.append(shape);
-  return drawing;
-}
 
 function player(row) {
   if (!row.sounds) return make("span", "");

@@ -2,10 +2,9 @@
 // models, orders, rows, told, csv}, or {state, sentence, asked} where there is no history. It triggers "ask" with a wish,
 // "show" and "hear" with a run, "pair" and "remove" with ids, "sweep" with the number that the visitor was told, and "save".
 const find = (selector) => element.querySelector(selector);
-const { language, say, fill } = window.emoscope;
+const { language, say, fill, make, press, triangle } = window.emoscope;
 const emotions = new Map(props.emotions.map((emotion) => [emotion.name, emotion]));
 const PATIENCE = 250; // milliseconds from a letter until it is searched for
-const SVG = "http://www.w3.org/2000/svg";
 const when = new Intl.DateTimeFormat(document.documentElement.lang, {
   year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23",
 });
@@ -15,21 +14,6 @@ let current = ""; // id of the run that is open
 let saved = ""; // address of the table that was fetched last
 let waiting = 0; // timer of the search
 let agreed = null; // what happens when the visitor is sure
-
-function make(name, className, text) {
-  const node = document.createElement(name);
-  node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
-function press(className, label, act) {
-  const node = make("button", className);
-  node.type = "button";
-  node.setAttribute("aria-label", label);
-  node.addEventListener("click", act);
-  return node;
-}
 
 const number = (count) => count.toLocaleString(document.documentElement.lang);
 const counted = (key, count) => say(count === 1 ? key + "_one" : key, { count: number(count) });
@@ -84,16 +68,6 @@ function strip(row) {
     node.append(piece);
   }
   return node;
-}
-
-function triangle() {
-  const drawing = document.createElementNS(SVG, "svg");
-  drawing.setAttribute("viewBox", "0 0 24 24");
-  drawing.setAttribute("aria-hidden", "true");
-  const shape = document.createElementNS(SVG, "path");
-  shape.setAttribute("d", "M8 5.5v13l11-6.5z");
-  drawing.append(shape);
-  return drawing;
 }
 
 function play(row) {

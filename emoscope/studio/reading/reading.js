@@ -5,7 +5,7 @@
 // are characters of the text. A sentence that is to be heard is told as the document's event "emoscope:play", {start,
 // end} in seconds; "emoscope:time", {time}, says what is being heard.
 const find = (selector) => element.querySelector(selector);
-const { language, say, fill } = window.emoscope;
+const { language, say, fill, make } = window.emoscope;
 const { emotions } = props;
 const list = find(".sentences");
 const tip = find(".tip");
@@ -22,13 +22,6 @@ let looked = -1; // the emotion that the tints are about; -1 is each sentence's 
 let selected = -1; // the sentence whose scores are open
 let active = 0; // the sentence that the Tab key comes to
 let heard = -1; // the one being said
-
-function make(kind, className, text) {
-  const node = document.createElement(kind);
-  node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
 
 function sign(emotion) {
   const node = make("span", "sign", emotion.emoji);

@@ -2,18 +2,11 @@
 // scores, seconds, length, note}, with nine scores in thousandths in the emotions' order. Choosing a row that is done
 // triggers "choose" with its place.
 const find = (selector) => element.querySelector(selector);
-const { language, say, fill } = window.emoscope;
+const { language, say, fill, make } = window.emoscope;
 const emotions = new Map(props.emotions.map((emotion) => [emotion.name, emotion]));
 const kept = []; // of each row: its node, and what it was made of
 let order = { key: "", down: false }; // "" is the order of the files
 let current = -1;
-
-function make(name, className, text) {
-  const node = document.createElement(name);
-  node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
 
 function cell(className, ...content) {
   const node = make("td", className);

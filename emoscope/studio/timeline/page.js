@@ -3,7 +3,7 @@
 // Times are seconds on the clock of the uploaded file; the sound begins at `start` on that clock. `data` holds what was
 // fetched, `shown` what is read from it with the visitor's smoothing and classes.
 
-const { language, say } = window.emoscope;
+const { language, say, make } = window.emoscope;
 const find = (selector) => element.querySelector(selector);
 const sound = find(".sound");
 const plot = find(".plot");
@@ -28,13 +28,6 @@ function clock(seconds) {
   const rest = ((hundredths - 6000 * minutes) / 100).toFixed(2).padStart(5, "0");
   const hours = Math.floor(minutes / 60);
   return hours ? hours + ":" + String(minutes - 60 * hours).padStart(2, "0") + ":" + rest : minutes + ":" + rest;
-}
-
-function make(name, className, text) {
-  const node = document.createElement(name);
-  node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
 }
 
 /** Return the sign of a class, which is no text to be read aloud. */

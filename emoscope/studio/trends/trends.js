@@ -1,7 +1,7 @@
 // Draws how verdicts, confidence and latency were, day by day. `value` is {file}, whose days are [day, runs, how many of
 // them are silent, nine shares, median confidence or null, median latency]. It triggers "day" with the one that is chosen.
 const find = (selector) => element.querySelector(selector);
-const { language, say, fill } = window.emoscope;
+const { language, say, fill, make } = window.emoscope;
 const locale = document.documentElement.lang;
 const plot = find(".plot");
 const picture = find(".picture");
@@ -27,13 +27,6 @@ const percent = (share) => Math.round(100 * share) + "%";
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 const lasted = (seconds) => say("history.trends_seconds", { count: seconds < 10 ? seconds.toFixed(2) : seconds.toFixed(0) });
 const counted = (count) => (count === 1 ? say("history.one") : say("history.count", { count: count.toLocaleString(locale) }));
-
-function make(name, className, text) {
-  const node = document.createElement(name);
-  node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
 
 function draw(name, attributes, text) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", name);

@@ -1,14 +1,7 @@
 // Shows the verdict. `value` is what present.verdict returns; every text of it is set as text, never as markup.
-const { language, fill } = window.emoscope;
+const { language, fill, make } = window.emoscope;
 const find = (selector) => element.querySelector(selector);
 const emotions = new Map(props.emotions.map((emotion) => [emotion.name, emotion]));
-
-function make(name, className, text) {
-  const node = document.createElement(name);
-  node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
 
 function bar({ name, score }) {
   const emotion = emotions.get(name);

@@ -1,17 +1,10 @@
 // Shows what voice and words say of every emotion, and both together. `value` is what voices.view returns; it comes again
 // whenever the weights change, so rows that are there already are moved, not made again.
 const find = (selector) => element.querySelector(selector);
-const { language, say, fill } = window.emoscope;
+const { language, say, fill, make } = window.emoscope;
 const emotions = new Map(props.emotions.map((emotion) => [emotion.name, emotion]));
 const SIDES = ["voice", "words", "together"];
 let order = ""; // of the rows that are there
-
-function make(name, className, text) {
-  const node = document.createElement(name);
-  node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
 
 function makeSign(emotion) {
   const node = make("span", "sign", emotion.emoji);

@@ -41,5 +41,30 @@ function (language, locale, words, gradio) {
   const everything = { childList: true, subtree: true, attributeFilter: ["aria-label"] };
   if (language !== "en") new MutationObserver(watch).observe(document, everything);
 
-  window.emoscope = { language, say, fill };
+  // What the parts' scripts build their content from; text is always put in as text.
+  function make(name, className, text) {
+    const node = document.createElement(name);
+    node.className = className;
+    if (text !== undefined) node.textContent = text;
+    return node;
+  }
+  function press(className, label, act) {
+    const node = make("button", className);
+    node.type = "button";
+    node.setAttribute("aria-label", label);
+    node.addEventListener("click", act);
+    return node;
+  }
+  function triangle() {
+    const space = "http://www.w3.org/2000/svg";
+    const drawing = document.createElementNS(space, "svg");
+    drawing.setAttribute("viewBox", "0 0 24 24");
+    drawing.setAttribute("aria-hidden", "true");
+    const shape = document.createElementNS(space, "path");
+    shape.setAttribute("d", "M8 5.5v13l11-6.5z");
+    drawing.append(shape);
+    return drawing;
+  }
+
+  window.emoscope = { language, say, fill, make, press, triangle };
 }
