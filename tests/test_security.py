@@ -19,7 +19,6 @@ from pathlib import Path
 import httpx
 import pytest
 import soundfile
-import uvicorn
 from fastapi import FastAPI
 
 from emoscope import audio, claims, room, server
@@ -28,11 +27,10 @@ from emoscope.api.uploads import UPLOADS
 from emoscope.errors import AudioError, EmoscopeError, StorageError
 from emoscope.gate import intake
 from emoscope.room import Room
-from emoscope.server import configured
 from emoscope.text.split import LONGEST, sentences, words
 from emoscope.transcribe import files as transcripts
 from tests import reports, sounds
-from tests.browser.studio import patient_analyzer, serving, settings_for, wait_for
+from tests.browser.studio import patient_analyzer, served, serving, settings_for, wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "emoscope"
@@ -183,21 +181,6 @@ def test_more_uploads_at_once_than_there_may_be_are_told_to_come_again(client, a
         assert chinese.text.strip() == "此刻同时上传的内容太多。请半分钟后再试。"
         assert client.get("/ready").status_code == 200
     wait_for(lambda: client.post("/api/v1/speech", files={"file": ("clip.wav", clip)}).status_code == 200)
-
-
-@contextlib.contextmanager
-def served(app):
-    """A small application behind the server's own settings; yields its address."""
-    server, listener = uvicorn.Server(configured(app)), socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    wait_for(lambda: server.started)
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(10)
-        listener.close()
 
 
 def test_there_are_only_so_many_connections(monkeypatch):

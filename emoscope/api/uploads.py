@@ -28,7 +28,6 @@ FORM, JSON = "multipart/form-data", "application/json"
 LONGEST_FIELD = 1_000_000  # bytes; the longest text has 200,000 characters of up to four
 MOST_PARTS = 40
 LONGEST_NAME = 200  # characters of a file's name
-AROUND = 10_000  # bytes that the parts' own headers may take
 FILE, TRANSCRIPT = "file", "transcript"  # the parts that are files
 NAMELESS = "recording"
 BLOCK = 1 << 20  # bytes that are written at once

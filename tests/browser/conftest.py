@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from playwright.sync_api import sync_playwright
 
 from tests.browser.studio import patient_analyzer, serving, settings_for
 from tests.sounds import syllables
@@ -42,7 +43,6 @@ def sounds(tmp_path_factory):
 @pytest.fixture(scope="session")
 def chromium(sounds):
     """A browser whose microphone plays the speech."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
         pytest.skip("there is no Chromium on this machine")
@@ -53,7 +53,7 @@ def chromium(sounds):
         *microphone,
         f"--use-file-for-fake-audio-capture={sounds / 'speech.wav'}",
     ]
-    with playwright.sync_playwright() as driver:
+    with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=arguments)
         yield browser.new_context(permissions=["microphone"])  # one for all pages, so that scripts come from its cache
         browser.close()

@@ -62,6 +62,13 @@ def serving(analyzer, settings):
     """Serve the studio in a thread and yield its address; one at a time, as Gradio's folder is one for the process."""
     with mock.patch.object(tempfile, "tempdir", str(settings.outputs)):  # Gradio makes folders again that are gone
         app = make_app(analyzer, settings)
+    with served(app) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def served(app):
+    """Serve an application as the real one is served, in a thread, and yield its address."""
     server = uvicorn.Server(configured(app))
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -4,6 +4,7 @@ import contextlib
 import re
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from tests.browser.conftest import analyze
 from tests.browser.studio import patient_analyzer, serving, settings_for
@@ -83,8 +84,7 @@ def test_the_page_to_sign_in_at_fits_and_can_be_read(chromium, address, scheme, 
         page.goto(address)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.screenshot(path=tmp_path / "signin.png")
-        axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-        found = axe.Axe().run(page).response["violations"]
+        found = Axe().run(page).response["violations"]
         assert found == [], [each["id"] for each in found]
 
 

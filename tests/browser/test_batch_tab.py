@@ -8,6 +8,7 @@ from zipfile import ZipFile
 
 import pytest
 import soundfile
+from axe_playwright_python.sync_playwright import Axe
 
 from emoscope.analyzer import Analyzer
 from emoscope.batch import COLUMNS
@@ -180,13 +181,12 @@ def test_without_files_the_tab_asks_for_some(page):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_it_all_and_axe_finds_nothing_serious(visit, studio, clips, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
     page = visit(studio[0], size=(390, 844), scheme=scheme)
     page.click("#tab-batch-button")
     begin(page, clips)
     finish(page)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     page.wait_for_function("document.getAnimations().every((one) => one.playState !== 'running')")
-    found = axe.Axe().run(page, context={"include": [["#table"]]}).response["violations"]
+    found = Axe().run(page, context={"include": [["#table"]]}).response["violations"]
     serious = [each for each in found if each["impact"] in ("serious", "critical")]
     assert [(each["id"], [node["target"] for node in each["nodes"]]) for each in serious] == []

@@ -5,6 +5,7 @@ import io
 import re
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from emoscope.labels import LABELS
 from tests.browser.conftest import Visits
@@ -168,12 +169,11 @@ def test_a_comparison_is_cancelled(visit, known, sounds):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_it_all_and_axe_finds_nothing_serious(visit, known, sounds, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
     page = visit(known[0], size=(390, 844), scheme=scheme)
     compare(page, sounds)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     page.wait_for_function("document.getAnimations().every((one) => one.playState !== 'running')")
     parts = [["#difference"], ["#side-a"], ["#verdict-a"], ["#verdict-b"]]
-    found = axe.Axe().run(page, context={"include": parts}).response["violations"]
+    found = Axe().run(page, context={"include": parts}).response["violations"]
     serious = [(each["id"], [node["target"] for node in each["nodes"]]) for each in found]
     assert [one for one, each in zip(serious, found, strict=True) if each["impact"] in ("serious", "critical")] == []

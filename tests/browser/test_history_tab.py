@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from emoscope import export
 from emoscope.history import History
@@ -283,7 +284,6 @@ def test_the_tab_looks_again_whenever_it_is_opened(visit, studio):
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_it_all_and_axe_finds_nothing_serious(visit, studio, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
     page = turn_to(visit(studio[0], size=(390, 844), scheme=scheme))
     page.click("#past .more summary")
     page.check("#past tbody .box >> nth=0")
@@ -297,6 +297,6 @@ def test_a_phone_shows_it_all_and_axe_finds_nothing_serious(visit, studio, schem
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth") == 390, view
         parts = [["#past"], ["#trends"], ["#chart"], ["#nearby"], ["#clip"]]
-        found += axe.Axe().run(page, context={"include": parts}).response["violations"]
+        found += Axe().run(page, context={"include": parts}).response["violations"]
     serious = [(each["id"], [node["target"] for node in each["nodes"]]) for each in found if each["impact"] in SERIOUS]
     assert serious == []

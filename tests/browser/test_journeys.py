@@ -10,6 +10,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 import soundfile
+from axe_playwright_python.sync_playwright import Axe
 
 from tests.browser.conftest import analyze, choose, start
 from tests.browser.studio import wait_for
@@ -195,22 +196,21 @@ def test_a_phone_shows_it_all_without_scrolling_sideways(visit, real, sounds, sc
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_violation_in_our_parts(visit, real, sounds, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
     page = visit(real[0], scheme=scheme)
     analyze(page, sounds / "speech.wav", "frame")
-    assert serious(page, axe, OURS.split(", ")) == []
+    assert serious(page, OURS.split(", ")) == []
     page.click("#tab-about-button")
     page.wait_for_selector("#about .models li")
-    assert serious(page, axe, ["#about"]) == []
+    assert serious(page, ["#about"]) == []
 
 
-def serious(page, axe, parts):
+def serious(page, parts):
     """What axe finds in these parts of the page, if it is worse than moderate."""
     still = (
         "document.getAnimations().every((one) => one.playState !== 'running' || one.effect.target.closest('[hidden]'))"
     )
     page.wait_for_function(still)  # colours change softly
-    found = axe.Axe().run(page, context={"include": [[part] for part in parts]}).response["violations"]
+    found = Axe().run(page, context={"include": [[part] for part in parts]}).response["violations"]
     return [
         (each["id"], [node["target"] for node in each["nodes"]])
         for each in found

@@ -5,6 +5,7 @@ import sys
 import time
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from emoscope.labels import LABELS
 from tests.browser.studio import wait_for
@@ -199,13 +200,12 @@ def test_a_microphone_that_is_denied_is_explained(visit, known):
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_it_all_and_everybody_can_use_it(visit, known, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
     page = open_live(visit, known[0], size=(390, 844), scheme=scheme)
     start(page)
     page.wait_for_function(EMOTION)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     page.wait_for_timeout(500)  # colours change softly
-    found = axe.Axe().run(page, context={"include": [["#rolling"]]}).response["violations"]
+    found = Axe().run(page, context={"include": [["#rolling"]]}).response["violations"]
     assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
     page.focus("#rolling .act")
     page.keyboard.press("Enter")
