@@ -21,6 +21,7 @@ class Drawing:
 
     tokens: int = 6144  # of a batch, padding included
     versions: tuple[float, ...] = (0.45, 0.2, 0.35, 0.0, 0.0, 0.0)  # how often a text comes in each of `VERSIONS`
+    loose: float = 0.5  # share of those with words in smaller parts, where there are such versions
     dataset_power: float = 0.65  # a dataset is drawn as often as its rows to this power
     class_power: float = 1.0  # a class within its dataset, likewise
     first: float = 4.0  # how much more often English and Chinese are drawn
@@ -64,7 +65,11 @@ class Batches:
     """Batches of a training, without end."""
 
     def __init__(self, versions: list[Rows], drawing: Drawing) -> None:
+        """`versions` are those of `VERSIONS`, or those and then the same ones again with words in smaller parts."""
         self.versions, self.drawing = versions, drawing
+        twice = len(versions) > len(drawing.versions)
+        parts = np.array([1 - drawing.loose, drawing.loose] if twice else [1.0])
+        self.shares = np.outer(parts, drawing.versions).ravel()
         self.weight = balance(versions[0], drawing)
         self.lengths = np.stack([rows.lengths for rows in versions])
 
@@ -73,7 +78,7 @@ class Batches:
         waiting = np.zeros((2, 0), np.int64)  # texts and their versions
         while True:
             chosen = draw(self.weight, self.drawing.block, random)
-            version = random.choice(len(self.versions), len(chosen), p=self.drawing.versions)
+            version = random.choice(len(self.versions), len(chosen), p=self.shares)
             waiting = np.concatenate([waiting, np.stack([chosen, version])], 1)
             kind = np.searchsorted(LENGTHS, self.lengths[waiting[1], waiting[0]])
             full, rest = [], []

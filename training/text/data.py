@@ -33,6 +33,7 @@ PERMISSIVE = tuple(tier for tier in TIERS if tier.startswith("permissive"))
 SPLITS = ("train", "dev", "test")
 CACHE = Path(tempfile.gettempdir()) / "emoscope-training-text"  # tokens, checkpoints, finished trainings
 LONGEST = 64  # tokens of a text in training; nine in ten texts are shorter
+LOOSE = 0.1  # share of joints that stay open where words come in smaller parts than usual
 PRIMARY = 0.7  # of the target, for the first of several labels; the others share the rest
 
 log = logging.getLogger(__name__)
@@ -109,15 +110,14 @@ class Version:
     write: Callable[[list[str]], list[str]]
     pairs: int | None = None  # seed of which other text follows each one, if one does
 
-    def made(
-        self, table: pd.DataFrame, classes: dict[str, tuple[str, ...]], tokenizer: PreTrainedTokenizerFast
-    ) -> Rows:
+    def made(self, table: pd.DataFrame, classes: dict[str, tuple[str, ...]], tokenizer: PreTrainedTokenizerFast,
+             loose: float) -> Rows:  # fmt: skip
         """Turn a table into numbers; a pair is called what its two texts are, half and half."""
         target, allowed = targets(table), competitors(table, classes)
         if self.pairs is not None:
             other = partners(table, self.pairs)
             target, allowed = (target + target[other]) / 2, allowed | allowed[other]
-        tokens, first = encode(self.texts(table), tokenizer)
+        tokens, first = encode(self.texts(table), tokenizer, loose=loose)
         label = np.array([LABELS.index(name) for name in table.label])
         return Rows(tokens, first, label, target, allowed, table.dataset.to_numpy(str), table.lang.to_numpy(str))
 
@@ -159,24 +159,32 @@ def competitors(table: pd.DataFrame, classes: dict[str, tuple[str, ...]]) -> NDA
     return allowed
 
 
-def encode(texts: list[str], tokenizer: PreTrainedTokenizerFast) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
-    """Return the tokens of all texts in one row, and where each begins."""
+def encode(texts: list[str], tokenizer: PreTrainedTokenizerFast, *, loose: float = 0.0
+           ) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:  # fmt: skip
+    """Return the tokens of all texts in one row, and where each begins.
+
+    `loose` is the share of joints that stay open by chance, so that a word comes in smaller parts than usual
+    (BPE-dropout, Provilkov et al. 2020); no two runs leave the same ones open.
+    """
     tokens, first = [], [0]
+    joiner = tokenizer.backend_tokenizer.model
+    joiner.dropout = loose or None
     for start in range(0, len(texts), 10_000):
         found = tokenizer(texts[start : start + 10_000], truncation=True, max_length=LONGEST)["input_ids"]
         tokens.append(np.concatenate([np.array(row, np.uint16) for row in found]))
         first.extend(first[-1] + np.cumsum([len(row) for row in found]))
+    joiner.dropout = None
     return np.concatenate(tokens), np.array(first, np.int64)
 
 
 def prepare(data: Path, split: str, tokenizer: PreTrainedTokenizerFast, *, cache: Path, tiers: tuple[str, ...] = TIERS,
-            version: str = "written") -> Rows:  # fmt: skip
+            version: str = "written", loose: bool = False) -> Rows:  # fmt: skip
     """Return one version of a split as numbers; keeps them in `cache`, which belongs to one tokenizer."""
-    file = cache / f"{split}-{version}.npz"
+    file = cache / f"{split}-{version}{'-loose' if loose else ''}.npz"
     if not file.exists():
         log.info("reading %s", file.stem)
         table = read(data, split, tiers)
-        made = VERSIONS[version].made(table, masks(data), tokenizer)
+        made = VERSIONS[version].made(table, masks(data), tokenizer, LOOSE if loose else 0.0)
         save(file, **vars(made))
     with np.load(file) as found:
         return Rows(**found)

@@ -37,11 +37,12 @@ class Score:
 
 
 @torch.inference_mode()
-def logits_of(network: PreTrainedModel, rows: Rows, *, tokens: int = 8192) -> NDArray[np.float32]:
-    """What the network says to every text, (N, 8)."""
+def logits_of(network: PreTrainedModel, rows: Rows, *, classes: int = len(LABELS), tokens: int = 8192
+              ) -> NDArray[np.float32]:  # fmt: skip
+    """What the network says to every text, (N, classes)."""
     network.eval()
     order = np.argsort(rows.lengths, kind="stable")
-    found = np.empty((len(rows), len(LABELS)), np.float32)
+    found = np.empty((len(rows), classes), np.float32)
     start = 0
     while start < len(order):
         count = max(1, tokens // int(rows.lengths[order[min(start + 512, len(order) - 1)]]))
@@ -83,47 +84,6 @@ def beaten(found: dict[str, Score]) -> dict[str, Any]:
                "beaten": found[part].accuracy > figures[0] and found[part].f1 > figures[1]}
         for part, figures in YARDSTICK.items() if part in found
     }  # fmt: skip
-
-
-def offsets(said: NDArray[np.float32], rows: Rows, *, rounds: int = 4, most: float = 0.8) -> NDArray[np.float32]:
-    """What to add to each class's logit, (8,): the drawing of classes makes rare ones too likely, or not likely enough.
-
-    Found on development texts, class by class in small steps: the best sum of accuracy and macro-F1 over the parts that
-    have a yardstick, and over all texts.
-    """
-    every = np.ones(len(rows), bool)
-    kinds = {"dataset": rows.dataset, "language": rows.language}
-    parts = [kinds[kind] == name for kind, name in map(str.split, YARDSTICK)]
-    parts = [part for part in (*parts, every) if part.sum() >= 500]
-
-    def worth(added: NDArray[np.float32]) -> float:
-        found = [score(said + added, rows, part) for part in parts]
-        return sum(one.accuracy + one.f1 for one in found)
-
-    best = np.zeros(len(LABELS), np.float32)
-    record = worth(best)
-    for step in np.geomspace(0.4, 0.05, rounds):
-        for label in np.flatnonzero(SEVEN):
-            for sign in (-1, 1):
-                tried = best.copy()
-                tried[label] = np.clip(tried[label] + sign * step, -most, most)
-                reached = worth(tried)
-                if reached > record:
-                    best, record = tried, reached
-    return best
-
-
-def temperature(said: NDArray[np.float32], rows: Rows) -> float:
-    """By what to divide logits so that probabilities among a dataset's classes mean what they say: least loss."""
-    allowed = np.where(rows.allowed, said, -1e4)
-    at = np.arange(len(rows))
-
-    def loss(divisor: float) -> float:
-        scaled = allowed / divisor
-        scaled = scaled - scaled.max(1, keepdims=True)
-        return float(np.mean(np.log(np.exp(scaled).sum(1)) - scaled[at, rows.label]))
-
-    return float(min(np.geomspace(0.5, 3.0, 40), key=loss))
 
 
 def calibration_error(said: NDArray[np.float32], rows: Rows, bins: int = 15) -> float:

@@ -11,16 +11,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from torch import Tensor
 from torch.nn import functional as F
 
 from training.text.batches import PAD_ID, Batch, Batches, Drawing
+from training.text.grams import split
 from training.text.network import Reader, Shape
 from training.text.tokens import BEGIN, MASK, SPECIAL
 
 BEGIN_ID, MASK_ID = (SPECIAL.index(name) for name in (BEGIN, MASK))
 GUESSES = 384  # hidden words judged per batch
 OTHERS = 1000  # words that may be meant instead, beside those of the batch: the whole vocabulary is too dear
+OFFERED = 0.75  # power of a word's count: how often it is one of those
 EVERY = 500  # steps between checkpoints
 
 log = logging.getLogger(__name__)
@@ -36,6 +39,7 @@ class Config:
     rate: float = 2e-3
     word_rate: float = 1e-2  # words learn faster: each is in few batches
     warm: int = 200  # steps
+    word_alone: float = 0.2  # share of a batch's words that must do with the numbers of their letters
     decay: float = 0.05  # weight decay of matrices
     hidden: float = 0.2  # share of the words that are hidden
     alone: float = 0.25  # share of the steps at the end in which hidden words are not guessed,
@@ -59,15 +63,15 @@ AGAIN = Config(
 )
 
 
-class Words:
-    """The words' numbers, of which a step changes only those that it has seen (Adam, lazily)."""
+class Table:
+    """Rows of numbers, of which a step changes only those that it has seen (Adam, lazily)."""
 
     def __init__(self, weight: Tensor) -> None:
         self.weight = weight.detach()
-        self.slope, self.square = torch.zeros_like(weight), torch.zeros_like(weight)
+        self.slope, self.square = torch.zeros_like(self.weight), torch.zeros_like(self.weight)
 
     def pick(self, rows: Tensor) -> Tensor:
-        """Some words' numbers, (R, D), to learn."""
+        """Some rows, (R, D), to learn."""
         return self.weight[rows].requires_grad_()
 
     @torch.no_grad()
@@ -80,6 +84,46 @@ class Words:
         self.slope[rows] = torch.lerp(self.slope[rows], slope, (1 - betas[0]) * (1 - new) + new)
         self.square[rows] = torch.lerp(self.square[rows], square, (1 - betas[1]) * (1 - new) + new)
         self.weight[rows] -= rate * self.slope[rows] / (self.square[rows].sqrt() + 1e-8)
+
+    def state(self) -> dict[str, Tensor]:
+        """What a checkpoint holds of it."""
+        return vars(self)
+
+    def resume(self, state: dict[str, Tensor]) -> None:
+        """Go on with what a checkpoint held."""
+        for name, value in state.items():
+            getattr(self, name).copy_(value)
+
+
+class Words:
+    """The tokens' numbers: each one's own, and those of the stretches of letters that it shares with others."""
+
+    def __init__(self, weight: Tensor, parts: csr_matrix, counts: NDArray[np.int64], alone: float) -> None:
+        own, shared = split(weight.detach().numpy(), parts, counts)
+        self.parts, self.alone = parts, alone
+        self.own, self.shared = Table(torch.from_numpy(own)), Table(torch.from_numpy(shared))
+
+    def pick(self, rows: Tensor) -> tuple[Tensor, Callable[[float], None]]:
+        """Some tokens' numbers, (R, D), and how to learn from their slopes at a rate.
+
+        Some tokens have to do without their own numbers, so that the shared ones learn as well.
+        """
+        chosen = self.parts[rows.numpy()]
+        stretches, inverse = torch.unique(torch.from_numpy(chosen.indices).long(), return_inverse=True)
+        own, shared = self.own.pick(rows), self.shared.pick(stretches)
+        kept = (torch.rand(len(rows), 1) >= self.alone) | torch.from_numpy(np.diff(chosen.indptr) == 0)[:, None]
+        begin, share = torch.from_numpy(chosen.indptr[:-1]).long(), torch.from_numpy(chosen.data)
+        common = F.embedding_bag(inverse, shared, begin, mode="sum", per_sample_weights=share)
+
+        def learn(rate: float) -> None:
+            self.own.learn(rows, own, rate)
+            self.shared.learn(stretches, shared, rate)
+
+        return own * kept + common, learn
+
+    def together(self) -> Tensor:
+        """Every token's numbers, added up: (V, D)."""
+        return self.own.weight + torch.from_numpy(self.parts @ self.shared.weight.numpy())
 
 
 def cross_entropy(logits: Tensor, target: Tensor, allowed: Tensor) -> Tensor:
@@ -97,12 +141,6 @@ def hide(tokens: Tensor, share: float) -> tuple[Tensor, Tensor]:
 def pace(step: int, config: Config) -> float:
     """Share of the learning rate: up in a straight line, down in another."""
     return min((step + 1) / config.warm, (config.steps - step) / max(config.steps - config.warm, 1))
-
-
-def often(batches: Batches, words: int) -> Tensor:
-    """How often a word is offered to the guessing: its count to the power of 0.75, (V,)."""
-    counts = np.bincount(batches.versions[0].tokens, minlength=words)
-    return torch.from_numpy(counts**0.75)
 
 
 @dataclass
@@ -123,7 +161,7 @@ class Trainer:
         tokens, places = hide(batch.tokens, config.hidden if guessing else config.hidden_alone)
         others = torch.multinomial(self.offered, OTHERS, replacement=True) if guessing else tokens.new_zeros(0)
         rows, inverse = torch.unique(torch.cat([tokens.flatten(), batch.tokens.flatten(), others]), return_inverse=True)
-        numbers = self.words.pick(rows)
+        numbers, learn_words = self.words.pick(rows)
         here = inverse[: tokens.numel()].view(tokens.shape)
         logits, features = self.compute(F.embedding(here, numbers), tokens != PAD_ID)
         emotions = cross_entropy(logits.float(), batch.target, batch.allowed).mean()
@@ -141,24 +179,30 @@ class Trainer:
             [weight for group in self.optimiser.param_groups for weight in group["params"]], 1.0
         )
         self.optimiser.step()
-        self.words.learn(rows, numbers, config.word_rate * share)
+        learn_words(config.word_rate * share)
         self.step += 1
         return float(emotions.detach())
 
     def save(self, file: Path) -> None:
         """Write how far the training is, whole or not at all."""
+        self.tell()
         unfinished = file.with_suffix(f".{os.getpid()}")
         state = {"step": self.step, "model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
-        torch.save({**state, "slope": self.words.slope, "square": self.words.square}, unfinished)
+        torch.save({**state, "own": self.words.own.state(), "shared": self.words.shared.state()}, unfinished)
         unfinished.replace(file)
+
+    @torch.no_grad()
+    def tell(self) -> None:
+        """Let the network know its words' numbers as they are now."""
+        self.model.classifier.get_input_embeddings().weight.copy_(self.words.together())
 
     def resume(self, file: Path) -> None:
         """Go on where a checkpoint was written."""
         found = torch.load(file, weights_only=True)
         self.model.load_state_dict(found["model"])
         self.optimiser.load_state_dict(found["optimiser"])
-        self.words.slope.copy_(found["slope"])
-        self.words.square.copy_(found["square"])
+        self.words.own.resume(found["own"])
+        self.words.shared.resume(found["shared"])
         self.step = int(found["step"])
         log.info("going on at step %d", self.step)
 
@@ -172,7 +216,7 @@ def fresh(first: NDArray[np.float32], config: Config) -> Reader:
     return model
 
 
-def start(batches: Batches, model: Reader, config: Config, *, compiled: bool = True) -> Trainer:
+def start(batches: Batches, model: Reader, parts: csr_matrix, config: Config, *, compiled: bool = True) -> Trainer:
     """Begin with a network, which changes."""
     torch.manual_seed(config.seed)
     model.train()
@@ -183,17 +227,20 @@ def start(batches: Batches, model: Reader, config: Config, *, compiled: bool = T
     optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), foreach=True)
     torch.compiler.reset()  # an earlier network's graphs count against the limit, and past it nothing is compiled
     compute = torch.compile(model, dynamic=False) if compiled else model
-    return Trainer(model, Words(table), optimiser, often(batches, len(table)), config, compute)
+    counts = np.bincount(batches.versions[0].tokens, minlength=len(table))
+    words = Words(table, parts, counts, config.word_alone)
+    return Trainer(model, words, optimiser, torch.from_numpy(counts**OFFERED), config, compute)
 
 
-def train(batches: Batches, model: Reader, config: Config, *, checkpoint: Path, until: int | None = None,
-          compiled: bool = True, watch: Callable[[Reader], None] | None = None) -> Reader:  # fmt: skip
+def train(batches: Batches, model: Reader, parts: csr_matrix, config: Config, *, checkpoint: Path,
+          until: int | None = None, compiled: bool = True, watch: Callable[[Reader], None] | None = None
+          ) -> Reader:  # fmt: skip
     """Train a network to the end or `until` a step, from where an earlier run stopped when there is a checkpoint.
 
     `watch` sees the network whenever a checkpoint is written.
     """
     last = config.steps if until is None else until
-    trainer = start(batches, model, config, compiled=compiled)
+    trainer = start(batches, model, parts, config, compiled=compiled)
     if checkpoint.exists():
         trainer.resume(checkpoint)
     stream = batches(np.random.default_rng([config.seed, trainer.step]))  # one resumed draws other texts
