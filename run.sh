@@ -48,7 +48,8 @@ case "$command" in
     shift
     install test
     cd "$root"
-    exec "$venv/bin/python" -m pytest "$@" ;;
+    # A process for each processor, up to four, each with whole files; -n 0 for one process.
+    exec "$venv/bin/python" -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile "$@" ;;
   setup)
     install app ;;
   "")

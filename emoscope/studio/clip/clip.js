@@ -1,12 +1,10 @@
 // Plays the sound of one run, wherever on the tab it was asked for. `value` is a row of `past` with its `audio`, or null.
 // It triggers "show" with the run.
 const find = (selector) => element.querySelector(selector);
-const { language, say, fill } = window.emoscope;
+const { language, say, fill, clock } = window.emoscope;
 const emotions = new Map(props.emotions.map((emotion) => [emotion.name, emotion]));
 const sound = find(".sound");
 const [PLAY, PAUSE] = ["M8 5.5v13l11-6.5z", "M7 5h4v14H7zM13 5h4v14h-4z"];
-
-const clock = (seconds) => Math.floor(seconds / 60) + ":" + String(Math.floor(seconds % 60)).padStart(2, "0");
 
 function start() {
   window.dispatchEvent(new CustomEvent("emoscope-plays", { detail: sound })); // the others on the page stop

@@ -1,7 +1,7 @@
 // Shows what recording B has more of than A. `value` is {scores, shares, csv}; each of the first two is {help, sentence,
 // rows, distance, meaning}, where a row is {name, first, second, points}; `rows` is null when there is nothing to compare.
 const find = (selector) => element.querySelector(selector);
-const { language, fill, make } = window.emoscope;
+const { language, fill, make, sign } = window.emoscope;
 const emotions = new Map(props.emotions.map((emotion) => [emotion.name, emotion]));
 const LEAST = 0.05; // points that show as 0.0
 
@@ -25,9 +25,7 @@ function line({ name, first, second, points }, most) {
   row.dataset.name = name;
   const who = make("th", "");
   who.scope = "row";
-  const sign = make("span", "sign", emotion.emoji);
-  sign.setAttribute("aria-hidden", "true");
-  who.append(sign, emotion.title[language]);
+  who.append(sign(emotion.emoji), emotion.title[language]);
   const way = make("td", "way");
   way.append(bar(points, emotion.colour));
   const percent = (share) => (100 * share).toFixed(1) + "%";

@@ -2,26 +2,15 @@
 // returns; it comes again whenever the weights change. "emoscope:play" asks the timeline for a sentence, and
 // "emoscope:time" tells what is being heard.
 const find = (selector) => element.querySelector(selector);
-const { language, say, fill, make, triangle } = window.emoscope;
+const { language, say, fill, make, triangle, sign, clock } = window.emoscope;
 const emotions = new Map(props.emotions.map((emotion) => [emotion.name, emotion]));
 let order = ""; // of the rows that are there
-
-function clock(seconds) {
-  const tenths = Math.round(10 * seconds);
-  return Math.floor(tenths / 600) + ":" + ((tenths % 600) / 10).toFixed(1).padStart(4, "0");
-}
-
-function makeSign(name) {
-  const node = make("span", "sign", emotions.get(name).emoji);
-  node.setAttribute("aria-hidden", "true");
-  return node;
-}
 
 function makePlay({ time: [start, end], sentence }) {
   const button = make("button", "play");
   button.type = "button";
-  button.setAttribute("aria-label", say("together.play", { sentence, time: clock(start) }));
-  button.append(triangle(), make("span", "", clock(start)));
+  button.setAttribute("aria-label", say("together.play", { sentence, time: clock(start, 1) }));
+  button.append(triangle(), make("span", "", clock(start, 1)));
   button.addEventListener("click", () => {
     document.dispatchEvent(new CustomEvent("emoscope:play", { detail: { start, end } }));
   });
@@ -33,7 +22,7 @@ function line(row) {
   item.style.setProperty("--reads", emotions.get(row.reads.name).colour);
   item.style.setProperty("--sounds", emotions.get(row.sounds.name).colour);
   const what = make("p", "what");
-  what.append(makeSign(row.reads.name), makeSign(row.sounds.name), make("strong", "", row.sentence));
+  what.append(...[row.reads, row.sounds].map(({ name }) => sign(emotions.get(name).emoji)), make("strong", "", row.sentence));
   const quote = make("q", "quote", row.text);
   quote.dir = "auto";
   item.append(makePlay(row), what, quote, make("p", "facts"));

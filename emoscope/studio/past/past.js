@@ -2,7 +2,7 @@
 // models, orders, rows, told, csv}, or {state, sentence, asked} where there is no history. It triggers "ask" with a wish,
 // "show" and "hear" with a run, "pair" and "remove" with ids, "sweep" with the number that the visitor was told, and "save".
 const find = (selector) => element.querySelector(selector);
-const { language, say, fill, make, press, triangle } = window.emoscope;
+const { language, say, fill, make, press, triangle, sign, cell } = window.emoscope;
 const emotions = new Map(props.emotions.map((emotion) => [emotion.name, emotion]));
 const PATIENCE = 250; // milliseconds from a letter until it is searched for
 const when = new Intl.DateTimeFormat(document.documentElement.lang, {
@@ -33,23 +33,10 @@ function toggle(name) {
 
 // Rows --------------------------------------------------------------------------------------------------------------
 
-function cell(className, ...content) {
-  const node = make("td", className);
-  node.setAttribute("role", "cell");
-  node.append(...content);
-  return node;
-}
-
-function face(emoji) {
-  const sign = make("span", "sign", emoji);
-  sign.setAttribute("aria-hidden", "true");
-  return sign;
-}
-
 function verdict(row) {
-  if (row.silent) return [face("🔇"), say("verdict.silence")];
+  if (row.silent) return [sign("🔇"), say("verdict.silence")];
   const emotion = emotions.get(row.emotion);
-  return [face(emotion.emoji), emotion.title[language], " ", make("span", "percent", Math.round(100 * row.confidence) + "%")];
+  return [sign(emotion.emoji), emotion.title[language], " ", make("span", "percent", Math.round(100 * row.confidence) + "%")];
 }
 
 function strip(row) {
@@ -234,7 +221,7 @@ function build() {
     const chip = press("chip", emotion.title[language], () => toggle(emotion.name));
     chip.dataset.name = emotion.name;
     chip.style.setProperty("--hue", emotion.colour);
-    chip.append(face(emotion.emoji), emotion.title[language]);
+    chip.append(sign(emotion.emoji), emotion.title[language]);
     find(".chips").append(chip);
   }
   for (const field of element.querySelectorAll("[data-wish]")) {

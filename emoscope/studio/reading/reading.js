@@ -5,7 +5,7 @@
 // are characters of the text. A sentence that is to be heard is told as the document's event "emoscope:play", {start,
 // end} in seconds; "emoscope:time", {time}, says what is being heard.
 const find = (selector) => element.querySelector(selector);
-const { language, say, fill, make } = window.emoscope;
+const { language, say, fill, make, sign, clock } = window.emoscope;
 const { emotions } = props;
 const list = find(".sentences");
 const tip = find(".tip");
@@ -23,12 +23,6 @@ let selected = -1; // the sentence whose scores are open
 let active = 0; // the sentence that the Tab key comes to
 let heard = -1; // the one being said
 
-function sign(emotion) {
-  const node = make("span", "sign", emotion.emoji);
-  node.setAttribute("aria-hidden", "true");
-  return node;
-}
-
 const best = (scores) => scores.indexOf(Math.max(...scores));
 const percent = (share) => Math.round(100 * share) + "%";
 const titleOf = (index) => emotions[index].title[language];
@@ -37,13 +31,6 @@ const target = (sentence) => (looked < 0 ? sentence.best : looked);
 function signed(share) {
   const points = (100 * Math.abs(share)).toFixed(1);
   return (points === "0.0" ? "" : share > 0 ? "+" : "\u2212") + points;
-}
-
-function clock(seconds) {
-  const whole = Math.floor(seconds);
-  const pad = (count) => String(count).padStart(2, "0");
-  const minutes = Math.floor(whole / 60);
-  return minutes < 60 ? minutes + ":" + pad(whole % 60) : Math.floor(minutes / 60) + ":" + pad(minutes % 60) + ":" + pad(whole % 60);
 }
 
 // The sentences -------------------------------------------------------------------------------------------------------
@@ -122,7 +109,7 @@ function player({ time }, place) {
 function tag(side, scores, channel = best(scores), className = "tag") {
   const node = make("span", className);
   if (side) node.append(make("span", "side", side));
-  node.append(sign(emotions[channel]), make("span", "", titleOf(channel)), make("span", "share", percent(scores[channel])));
+  node.append(sign(emotions[channel].emoji), make("span", "", titleOf(channel)), make("span", "share", percent(scores[channel])));
   return node;
 }
 
@@ -176,7 +163,7 @@ function offerHues() {
     if (!sentences.some(({ scores }) => scores[channel] >= OCCURS)) continue;
     const button = hueButton(channel, emotion.title[language]);
     const amount = sentences.filter((sentence) => sentence.best === channel).length;
-    button.prepend(sign(emotion));
+    button.prepend(sign(emotion.emoji));
     if (amount) button.append(make("span", "amount", amount));
     buttons.push(button);
   }
@@ -244,7 +231,7 @@ function bar({ scores, spoken, best: most }, emotion, channel) {
   const item = make("li", channel === most ? "most" : "");
   item.style.setProperty("--hue", emotion.colour);
   const who = make("span", "who");
-  who.append(sign(emotion), emotion.title[language]);
+  who.append(sign(emotion.emoji), emotion.title[language]);
   const sides = spoken ? [["words", scores[channel]], ["voice", spoken[channel]]] : [["", scores[channel]]];
   const tracks = make("span", "tracks");
   for (const [side, share] of sides) {
@@ -286,7 +273,7 @@ function showTip(node) {
   const told = order.slice(0, MOST).filter((channel, place) => !place || Math.abs(contributions[channel]) >= SEEN);
   const rows = told.map((channel) => {
     const line = make("span", "row");
-    line.append(sign(emotions[channel]), make("span", "", titleOf(channel)));
+    line.append(sign(emotions[channel].emoji), make("span", "", titleOf(channel)));
     line.append(make("span", "points", say("reading.points", { points: signed(contributions[channel]) })));
     return line;
   });

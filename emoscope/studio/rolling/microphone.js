@@ -1,7 +1,7 @@
 // The microphone, and the way to the server: no sample is forgotten before the server has said that it has it.
 
 const find = (selector) => element.querySelector(selector);
-const { say, fill, language } = window.emoscope;
+const { say, fill, language, sign, clock } = window.emoscope;
 const emotions = props.emotions;
 const LEAST = 0.2; // seconds of sound that are worth a request
 const MOST = 15; // seconds in one request, where the network was away for a while

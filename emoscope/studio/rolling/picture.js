@@ -241,10 +241,3 @@ function drawTicks(pen, band, x, right) {
     if (place > half && place < band.width - half) pen.fillText(text, place - half, band.top + 18);
   }
 }
-
-function clock(seconds) {
-  const whole = Math.max(0, Math.floor(seconds + 1e-6));
-  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
-  const rest = String(whole % 60).padStart(2, "0");
-  return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
-}

@@ -174,11 +174,7 @@ function item(emotion) {
   node.dataset.name = emotion.name;
   const chip = document.createElement("i");
   chip.style.background = emotion.colour;
-  const sign = document.createElement("span");
-  sign.className = "sign";
-  sign.textContent = emotion.emoji;
-  sign.setAttribute("aria-hidden", "true");
-  node.append(chip, sign, emotion.title[language]);
+  node.append(chip, sign(emotion.emoji), emotion.title[language]);
   return node;
 }
 

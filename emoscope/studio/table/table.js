@@ -2,30 +2,17 @@
 // scores, seconds, length, note}, with nine scores in thousandths in the emotions' order. Choosing a row that is done
 // triggers "choose" with its place.
 const find = (selector) => element.querySelector(selector);
-const { language, say, fill, make } = window.emoscope;
+const { language, say, fill, make, sign, cell } = window.emoscope;
 const emotions = new Map(props.emotions.map((emotion) => [emotion.name, emotion]));
 const kept = []; // of each row: its node, and what it was made of
 let order = { key: "", down: false }; // "" is the order of the files
 let current = -1;
 
-function cell(className, ...content) {
-  const node = make("td", className);
-  node.setAttribute("role", "cell");
-  node.append(...content);
-  return node;
-}
-
-function face(emoji) {
-  const sign = make("span", "sign", emoji);
-  sign.setAttribute("aria-hidden", "true");
-  return sign;
-}
-
 function verdict(row) {
   if (row.state !== "done") return [make("span", "state", say("batch." + row.state))];
-  if (row.silent) return [face("🔇"), say("verdict.silence")];
+  if (row.silent) return [sign("🔇"), say("verdict.silence")];
   const emotion = emotions.get(row.emotion);
-  return [face(emotion.emoji), emotion.title[language]];
+  return [sign(emotion.emoji), emotion.title[language]];
 }
 
 function bars(scores) {

@@ -300,12 +300,12 @@ function drawEvents(pen, lane, ink) {
 function writeLabel(pen, winner, left, right, y, ink) {
   const room = right - left - 12;
   pen.font = "14px " + EMOJI_FONT; // apart from the name: the digits and letters of an emoji font are odd
-  const sign = pen.measureText(signOf(winner)).width;
-  if (sign > room) return;
+  const wide = pen.measureText(emojiOf(winner)).width;
+  if (wide > room) return;
   pen.fillStyle = isDark(emotions[winner].colour) ? "#ffffff" : "#16181a";
-  pen.fillText(signOf(winner), left + 6, y);
+  pen.fillText(emojiOf(winner), left + 6, y);
   pen.font = "13px " + ink.font;
-  if (sign + 6 + pen.measureText(titleOf(winner)).width <= room) pen.fillText(titleOf(winner), left + 12 + sign, y);
+  if (wide + 6 + pen.measureText(titleOf(winner)).width <= room) pen.fillText(titleOf(winner), left + 12 + wide, y);
 }
 
 /** Return red, green and blue of "#rrggbb", from 0 to 255. */

@@ -3,7 +3,7 @@
 // Times are seconds on the clock of the uploaded file; the sound begins at `start` on that clock. `data` holds what was
 // fetched, `shown` what is read from it with the visitor's smoothing and classes.
 
-const { language, say, make } = window.emoscope;
+const { language, say, make, sign } = window.emoscope;
 const find = (selector) => element.querySelector(selector);
 const sound = find(".sound");
 const plot = find(".plot");
@@ -20,22 +20,8 @@ const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 const endOf = () => data.start + data.seconds;
 const classOf = (name) => emotions.findIndex((emotion) => emotion.name === name);
 const titleOf = (winner) => (winner === SILENT ? say("timeline.silence") : emotions[winner].title[language]);
-const signOf = (winner) => (winner === SILENT ? "" : emotions[winner].emoji);
-
-function clock(seconds) {
-  const hundredths = Math.max(0, Math.round(100 * seconds));
-  const minutes = Math.floor(hundredths / 6000);
-  const rest = ((hundredths - 6000 * minutes) / 100).toFixed(2).padStart(5, "0");
-  const hours = Math.floor(minutes / 60);
-  return hours ? hours + ":" + String(minutes - 60 * hours).padStart(2, "0") + ":" + rest : minutes + ":" + rest;
-}
-
-/** Return the sign of a class, which is no text to be read aloud. */
-function makeSign(winner) {
-  const node = make("span", "sign", signOf(winner));
-  node.setAttribute("aria-hidden", "true");
-  return node;
-}
+const clock = (seconds) => window.emoscope.clock(seconds, 2);
+const emojiOf = (winner) => (winner === SILENT ? "" : emotions[winner].emoji);
 
 /** Return the probabilities, whether it is silent, and the class of the frame at this time. */
 function frameAt(time) {

@@ -17,7 +17,7 @@ function place() {
   const said = best === SILENT ? titleOf(best) : titleOf(best) + " " + percent(shares[best]);
   plot.setAttribute("aria-valuenow", time.toFixed(2));
   plot.setAttribute("aria-valuetext", clock(time) + ", " + said);
-  find(".reading .sign").textContent = signOf(best);
+  find(".reading .sign").textContent = emojiOf(best);
   find(".what").textContent = said;
   fill(find(".legend"), shares, best);
   placeRange();
@@ -100,7 +100,7 @@ function legendItem(emotion, channel) {
   bar.style.background = emotion.colour;
   track.append(bar);
   const name = make("span", "name");
-  name.append(makeSign(channel), make("span", "", titleOf(channel)));
+  name.append(sign(emojiOf(channel)), make("span", "", titleOf(channel)));
   button.append(name, track, make("span", "value"));
   button.addEventListener("click", () => switchClass(channel));
   button.addEventListener("dblclick", () => keepOnly(channel));
@@ -145,7 +145,7 @@ function segmentRow(segment) {
   start.append(button);
   const chip = make("span", "chip");
   chip.style.background = quiet ? "" : emotions[segment.class].colour;
-  what.append(chip, makeSign(segment.class), titleOf(segment.class));
+  what.append(chip, sign(emojiOf(segment.class)), titleOf(segment.class));
   if (!quiet) mean.append(meter(emotions[segment.class], segment.probability), percent(segment.probability));
   line.append(start, make("td", "", clock(segment.end)), what, mean);
   return line;

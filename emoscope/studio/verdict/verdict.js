@@ -1,5 +1,5 @@
 // Shows the verdict. `value` is what present.verdict returns; every text of it is set as text, never as markup.
-const { language, fill, make } = window.emoscope;
+const { language, fill, make, sign } = window.emoscope;
 const find = (selector) => element.querySelector(selector);
 const emotions = new Map(props.emotions.map((emotion) => [emotion.name, emotion]));
 
@@ -7,9 +7,7 @@ function bar({ name, score }) {
   const emotion = emotions.get(name);
   const row = document.createElement("li");
   const who = make("span", "who");
-  const sign = make("span", "sign", emotion.emoji);
-  sign.setAttribute("aria-hidden", "true");
-  who.append(sign, make("span", "", emotion.title[language]));
+  who.append(sign(emotion.emoji), make("span", "", emotion.title[language]));
   const track = make("span", "track");
   const fill = make("span", "fill");
   fill.style.background = emotion.colour;

@@ -1,16 +1,10 @@
 // Shows what voice and words say of every emotion, and both together. `value` is what voices.view returns; it comes again
 // whenever the weights change, so rows that are there already are moved, not made again.
 const find = (selector) => element.querySelector(selector);
-const { language, say, fill, make } = window.emoscope;
+const { language, say, fill, make, sign } = window.emoscope;
 const emotions = new Map(props.emotions.map((emotion) => [emotion.name, emotion]));
 const SIDES = ["voice", "words", "together"];
 let order = ""; // of the rows that are there
-
-function makeSign(emotion) {
-  const node = make("span", "sign", emotion.emoji);
-  node.setAttribute("aria-hidden", "true");
-  return node;
-}
 
 const percent = (share) => (share === null ? "–" : Math.round(100 * share) + "%");
 
@@ -26,7 +20,7 @@ function tile(side, lead) {
     const emotion = emotions.get(lead.name);
     item.style.setProperty("--hue", emotion.colour);
     const share = make("span", "share", percent(lead.score));
-    what.append(makeSign(emotion), make("strong", "", emotion.title[language]), share);
+    what.append(sign(emotion.emoji), make("strong", "", emotion.title[language]), share);
   } else what.append(make("span", "", say("together.nothing")));
   item.append(what);
   return item;
@@ -39,7 +33,7 @@ function line({ name }) {
   row.style.setProperty("--hue", emotion.colour);
   const who = make("th", "");
   who.scope = "row";
-  who.append(makeSign(emotion), emotion.title[language]);
+  who.append(sign(emotion.emoji), emotion.title[language]);
   const way = make("td", "way");
   const track = make("span", "track");
   track.append(make("i", "both"), make("i", "span"), make("i", "voice"), make("i", "words"));

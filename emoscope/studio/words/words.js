@@ -66,5 +66,27 @@ function (language, locale, words, gradio) {
     return drawing;
   }
 
-  window.emoscope = { language, say, fill, make, press, triangle };
+  // An emotion's emoji, which is not read aloud; and a table's cell, which stays one where CSS lays the table out.
+  function sign(emoji) {
+    const node = make("span", "sign", emoji);
+    node.setAttribute("aria-hidden", "true");
+    return node;
+  }
+  function cell(className, ...content) {
+    const node = make("td", className);
+    node.setAttribute("role", "cell");
+    node.append(...content);
+    return node;
+  }
+
+  // A time in a recording: 0:07, 1:02:03, and 0:07.50 with two decimals. Whole seconds are those that have passed.
+  function clock(seconds, decimals = 0) {
+    const unit = 10 ** decimals;
+    const count = Math.max(0, decimals ? Math.round(unit * seconds) : Math.floor(seconds + 1e-6));
+    const [hours, minutes] = [Math.floor(count / (3600 * unit)), Math.floor(count / (60 * unit)) % 60];
+    const rest = ((count % (60 * unit)) / unit).toFixed(decimals).padStart(decimals ? decimals + 3 : 2, "0");
+    return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
+  }
+
+  window.emoscope = { language, say, fill, make, press, triangle, sign, cell, clock };
 }
