@@ -23,9 +23,10 @@ from training.text.network import Reader, Shape
 from training.text.taught import judged, taught
 from training.text.teachers import FOLDS, fit, held_out, log_softmax
 from training.text.train import (
-    AGAIN,
     BEGIN_ID,
     MASK_ID,
+    SECOND,
+    THIRD,
     Config,
     cross_entropy,
     fresh,
@@ -306,7 +307,7 @@ def test_it_learns_and_the_folder_is_an_ordinary_one(trained, prepared, tmp_path
         "tiers": "all", "texts": len(rows), "languages": 2, "parameters": 1, "temperature": temperature(said, rows),
         "calibration_error": calibration_error(said, rows), "yardstick": beaten(found),
         "scores": {part: vars(one) for part, one in found.items()}, "datasets": ["a"], "licences": {"a": "made up"},
-        "tiers_of": {"a": "nc"}, "first": asdict(SMALL), "second": asdict(AGAIN),
+        "tiers_of": {"a": "nc"}, "generations": [[asdict(SMALL)], [asdict(SECOND)], [asdict(one) for one in THIRD]],
     }  # fmt: skip
     export(model.classifier, tokenizer, metrics, tmp_path / "made")
     reader = load(tmp_path / "made")
@@ -346,7 +347,7 @@ def test_figures(prepared) -> None:
     part = score(nothing, rows, rows.dataset == "a")
     assert part.accuracy == pytest.approx(np.mean(rows.label[rows.dataset == "a"] == ANGRY)) and part.f1 < 0.2
     brief = shorter(SMALL, 0.1)
-    assert (brief.steps, brief.kept, brief.warm) == (8, 6, 1) and shorter(AGAIN, 0.1).kept == 0
+    assert (brief.steps, brief.kept, brief.warm) == (8, 6, 1) and shorter(SECOND, 0.1).kept == 0
 
 
 def test_no_corpus_text_and_no_absolute_path_in_the_code() -> None:

@@ -143,5 +143,5 @@ def test_the_last_layer_takes_offsets_and_temperature(monkeypatch: pytest.Monkey
     wanted[0, HAPPY], wanted[1, SAD] = 0.5, -0.3
     monkeypatch.setattr(calibrate, "offsets", lambda *_: wanted)
     added, divisor = calibrate.calibrate(network, rows)
-    assert added is wanted and 0.5 <= divisor <= 3
+    assert added == wanted.tolist() and 0.5 <= divisor <= 3
     assert np.allclose(logits_of(network, rows), (before + groups @ wanted) / divisor, atol=0.02)

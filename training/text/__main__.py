@@ -9,21 +9,44 @@ Tokens and checkpoints stay in --cache, so an interrupted training goes on where
 import argparse
 import json
 import logging
+from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerFast
 
-from training.text import tokens
+from training.text import grams, tokens
 from training.text.batches import Batches
-from training.text.data import CACHE, LABELS, PERMISSIVE, TIERS, VERSIONS, masks, prepare, read
-from training.text.evaluate import beaten, calibration_error, logits_of, offsets, scores, temperature
+from training.text.calibrate import GROUPS, calibrate
+from training.text.data import CACHE, LABELS, PERMISSIVE, TIERS, VERSIONS, Rows, masks, prepare, read
+from training.text.evaluate import beaten, calibration_error, logits_of, scores
 from training.text.export import export
+from training.text.network import Reader
 from training.text.taught import linear_opinions, network_opinions, taught
-from training.text.train import AGAIN, Config, fresh, shorter, train
+from training.text.train import GENERATIONS, Config, fresh, mean, shorter, train
 from training.text.vectors import begun
 
 CHOICES = {"all": TIERS, "permissive": PERMISSIVE}  # licences
+
+
+def learned(versions: list[Rows], loose: list[Rows], linear: NDArray[np.float32], tokenizer: PreTrainedTokenizerFast,
+            generations: list[list[Config]], *, cache: Path, name: str) -> Reader:  # fmt: skip
+    """Train one generation after the other, each from the mean of the networks of the one before."""
+    (first,), parts, opinions = generations[0], grams.parts(tokenizer), [linear]
+    model = fresh(begun(versions[0], len(tokenizer), first.shape.width, cache=cache), first)
+    for number, configs in enumerate(generations):
+        states = []
+        for twin, config in enumerate(configs):
+            batches = Batches(taught([*versions, *loose], config.taught, *opinions), config.drawing)
+            checkpoint = cache / f"generation-{number}-{twin}-{name}.pt"
+            states.append(train(batches, deepcopy(model), parts, config, checkpoint=checkpoint).state_dict())
+        model.load_state_dict(mean(states))
+        if number == 0:
+            opinions.append(network_opinions(model, versions, cache=cache))
+    return model
 
 
 def main() -> None:
@@ -48,23 +71,17 @@ def main() -> None:
     ]
     linear = linear_opinions(table, versions, cache=cache)
 
-    first, second = (shorter(config, arguments.share) for config in (Config(), AGAIN))
-    vectors = begun(versions[0], len(tokenizer), first.shape.width, cache=cache)
-    texts = Batches(taught(versions, first.taught, linear), first.drawing)
-    model = train(texts, fresh(vectors, first), first, checkpoint=cache / f"first-{arguments.share:g}.pt")
-
-    before = network_opinions(model, versions, cache=cache)
-    texts = Batches(taught(versions, second.taught, linear, before), second.drawing)
-    network = train(texts, model, second, checkpoint=cache / f"second-{arguments.share:g}.pt").classifier
+    loose = [
+        prepare(arguments.data, "train", tokenizer, cache=cache, tiers=tiers, version=name, loose=True)
+        for name in VERSIONS
+    ]
+    generations = [[shorter(config, arguments.share) for config in configs] for configs in GENERATIONS]
+    network = learned(
+        versions, loose, linear, tokenizer, generations, cache=cache, name=f"{arguments.share:g}"
+    ).classifier
 
     dev, test = (prepare(arguments.data, split, tokenizer, cache=cache) for split in ("dev", "test"))
-    said_dev = logits_of(network, dev)
-    added = offsets(said_dev, dev)
-    divisor = temperature(said_dev + added, dev)
-    with torch.no_grad():
-        network.classifier.bias.add_(torch.from_numpy(added))
-        network.classifier.weight.div_(divisor)
-        network.classifier.bias.div_(divisor)
+    added, divisor = calibrate(network, dev)
     said = logits_of(network, test)
     found = scores(said, test)
     metrics = {
@@ -73,20 +90,19 @@ def main() -> None:
         "languages": len(set(versions[0].language)),
         "parameters": network.num_parameters(),
         "temperature": divisor,
-        "offsets": dict(zip(LABELS, added.tolist(), strict=True)),
+        "offsets": {group: dict(zip(LABELS, row, strict=True)) for group, row in zip(GROUPS, added, strict=True)},
         "calibration_error": calibration_error(said, test),
         "yardstick": beaten(found),
         "scores": {part: asdict(one) for part, one in found.items()},
         "datasets": sorted(masks(arguments.data).keys() & set(versions[0].dataset)),
         "licences": table.groupby("dataset").licence.first().to_dict(),
         "tiers_of": table.groupby("dataset").tier.first().to_dict(),
-        "first": asdict(first),
-        "second": asdict(second),
+        "generations": [[asdict(config) for config in configs] for configs in generations],
     }
     if arguments.beside:
         variant = json.loads((arguments.beside / "metrics.json").read_text("utf-8"))
         metrics["variant"] = {
-            name: variant[name] for name in ("tiers", "texts", "languages", "first", "second", "yardstick", "scores")
+            name: variant[name] for name in ("tiers", "texts", "languages", "generations", "yardstick", "scores")
         }
     export(network, tokenizer, metrics, arguments.out)
     for part, one in metrics["yardstick"].items():

@@ -84,8 +84,8 @@ def temperature(said: NDArray[np.float32], rows: Rows) -> float:
 
 
 @torch.no_grad()
-def calibrate(network: ModernBertForSequenceClassification, dev: Rows) -> tuple[NDArray[np.float32], float]:
-    """Put offsets and a temperature into the last layer, and return both: (3, 8), one number."""
+def calibrate(network: ModernBertForSequenceClassification, dev: Rows) -> tuple[list[list[float]], float]:
+    """Put offsets and a temperature into the last layer, and return both: 3 times 8 numbers, and one."""
     features, last = features_of(network, dev), network.classifier
     reading = tell_apart(features, membership(dev))
     groups = features @ reading
@@ -95,4 +95,4 @@ def calibrate(network: ModernBertForSequenceClassification, dev: Rows) -> tuple[
     change = torch.from_numpy(reading @ added)  # (D + 1, 8)
     last.weight.add_(change[:-1].T).div_(divisor)
     last.bias.add_(change[-1]).div_(divisor)
-    return added, divisor
+    return added.tolist(), divisor

@@ -28,7 +28,9 @@ def variant(metrics: dict[str, Any]) -> str:
     """The figures of a variant that was trained beside, when there is one."""
     if not (other := metrics.get("variant")):
         return ""
-    mine, all_steps = (one["first"]["steps"] + one["second"]["steps"] for one in (other, metrics))
+    mine, all_steps = (
+        sum(config["steps"] for configs in one["generations"] for config in configs) for one in (other, metrics)
+    )
     return f"""
 ### Tiers of licences: {other["tiers"]}
 A variant that learned from {other["texts"]} texts of these tiers only, in {mine} steps instead of {all_steps}; its weights are not in this folder.
@@ -59,8 +61,9 @@ def data_table(metrics: dict[str, Any]) -> str:
 
 def card(metrics: dict[str, Any], megabytes: float, licence: str) -> str:
     """MODEL_CARD.md."""
-    m, all_texts, config = metrics, metrics["scores"]["all"], metrics["second"]
-    first, drawing = metrics["first"], config["drawing"]
+    m, all_texts = metrics, metrics["scores"]["all"]
+    (first,), (second,), thirds = metrics["generations"]
+    drawing = first["drawing"]
     why = "since several datasets are non-commercial" if m["tiers"] == "all" else "as the datasets' licences allow"
     millions, sure = m["parameters"] / 1e6, m["calibration_error"]
     return f"""# Compact text emotion model
@@ -89,8 +92,8 @@ classes (rows called `other` do not count). A dataset is judged among the classe
 {yardstick_table(m)}
 
 All test texts: accuracy {figure(all_texts["accuracy"])}, macro-F1 {figure(all_texts["f1"])}; always the most
-frequent class: {figure(all_texts["majority"])}. Offsets of the classes and a temperature of {m["temperature"]:.2f}, both fitted on the
-development texts, are part of the weights; expected calibration error on the test texts: {sure:.3f}.
+frequent class: {figure(all_texts["majority"])}. Offsets of the classes in English, Chinese and other languages, and a temperature of {m["temperature"]:.2f}, all fitted
+on the development texts, are part of the weights; expected calibration error on the test texts: {sure:.3f}.
 
 {scores_table(m, "language")}
 
@@ -104,11 +107,14 @@ development texts, are part of the weights; expected calibration error on the te
 ## Training
     python -m training.text --data ../shared/data/text --tiers {m["tiers"]} --out models/compact-text
 
-Two generations. The first: {first["steps"]} steps of {drawing["tokens"]} tokens. The words' numbers begin as factors of how often words stand
+Three generations. The first: {first["steps"]} steps of {drawing["tokens"]} tokens. The words' numbers begin as factors of how often words stand
 near each other; a fifth of the words is hidden, and some of them are guessed from the others (a masked language model) beside the
-emotions. The second goes on from there for {config["steps"]} steps. Its target is the label only in small part: the rest is what the first
+emotions. The second goes on from there for {second["steps"]} steps. Its target is the label only in small part: the rest is what the first
 network says of the text, and, of English and Chinese texts, what a linear model over n-grams says, one that had not seen the text
-(distillation). Texts come as written, as a speech recogniser writes them, as pieces, and as pairs of pieces. Class masks per
-dataset; several labels share the target; datasets are drawn by a power of their size, English and Chinese {drawing["first"]:g} times as often.
+(distillation). The third is the mean of the weights of {len(thirds)} networks that went on from there, {" and ".join(str(one["steps"]) for one in thirds)} steps. A word's numbers
+are its own and those of its letters' n-grams, which it shares with its relatives; they are added up in the shipped file.
+Texts come as written, as a speech recogniser writes them, as pieces, as pairs of pieces, and with words in smaller parts
+(BPE-dropout). Class masks per dataset; several labels share the target; datasets are drawn by a power of their size, English and
+Chinese {drawing["first"]:g} to {thirds[0]["drawing"]["first"]:g} times as often.
 What the run of the shipped weights did otherwise is told in `training/text/README.md`. All figures are in `metrics.json`.
 """

@@ -64,11 +64,12 @@ def judged(model: Reader, rows: Rows, compute: torch.nn.Module) -> NDArray[np.fl
 def taught(versions: list[Rows], share: float, *opinions: NDArray[np.float32]) -> list[Rows]:
     """Mix opinions, (V, N, 8) each, into the targets: as much as `share` of them, each opinion as much as another.
 
-    NaN is no opinion; a text without any keeps its labels.
+    Versions with words in smaller parts, behind the others, are the same texts to the teachers. NaN is no opinion; a
+    text without any keeps its labels.
     """
     found = []
     for number, rows in enumerate(versions):
-        said = np.stack([opinion[number] for opinion in opinions])
+        said = np.stack([opinion[number % len(opinion)] for opinion in opinions])
         heard = ~np.isnan(said)
         mean = np.where(heard, said, 0).sum(0) / heard.sum(0).clip(1)
         mixed = np.where(heard.any(0), (1 - share) * rows.target + share * mean, rows.target)
