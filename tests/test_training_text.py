@@ -27,6 +27,7 @@ from training.text.train import (
     MASK_ID,
     SECOND,
     THIRD,
+    TWIN,
     Config,
     cross_entropy,
     fresh,
@@ -128,7 +129,7 @@ def test_datasets_and_classes_are_drawn_by_a_power_of_their_size(prepared) -> No
             assert weight[(rows.dataset == name) & (rows.label == label)].sum() == pytest.approx(0.5 / classes)
     natural = balance(rows, replace(SMALL.drawing, dataset_power=1.0, class_power=1.0, first=1.0))
     assert natural == pytest.approx(np.full(len(rows), 1 / len(rows)))
-    rare = balance(rows, replace(SMALL.drawing, dataset_power=1.0, class_power=1.0, first=1.0, rarer={"b": 0.25}))
+    rare = balance(rows, replace(SMALL.drawing, dataset_power=1.0, class_power=1.0, first=1.0, times={"b": 0.25}))
     assert rare[rows.dataset == "b"].sum() == pytest.approx(0.25 * 40 / (80 + 0.25 * 40))
     english = balance(rows, replace(SMALL.drawing, dataset_power=1.0, class_power=1.0, first=2.0))
     assert english[rows.language == "en"].sum() == pytest.approx(2 * 80 / (2 * 80 + 40))
@@ -307,7 +308,7 @@ def test_it_learns_and_the_folder_is_an_ordinary_one(trained, prepared, tmp_path
         "tiers": "all", "texts": len(rows), "languages": 2, "parameters": 1, "temperature": temperature(said, rows),
         "calibration_error": calibration_error(said, rows), "yardstick": beaten(found),
         "scores": {part: vars(one) for part, one in found.items()}, "datasets": ["a"], "licences": {"a": "made up"},
-        "tiers_of": {"a": "nc"}, "generations": [[asdict(SMALL)], [asdict(SECOND)], [asdict(one) for one in THIRD]],
+        "tiers_of": {"a": "nc"}, "generations": [[asdict(SMALL)], [asdict(SECOND)], [asdict(THIRD), asdict(TWIN)]],
     }  # fmt: skip
     export(model.classifier, tokenizer, metrics, tmp_path / "made")
     reader = load(tmp_path / "made")

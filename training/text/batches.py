@@ -25,8 +25,9 @@ class Drawing:
     dataset_power: float = 0.65  # a dataset is drawn as often as its rows to this power
     class_power: float = 1.0  # a class within its dataset, likewise
     first: float = 4.0  # how much more often English and Chinese are drawn
-    # RECCON chose dialogues for their emotions; drawn five times less, DailyDialog has its 82% of neutral texts.
-    rarer: Mapping[str, float] = field(default_factory=lambda: {"dailydialog_reccon": 0.2})
+    # A dataset is drawn so many times as often. RECCON chose dialogues for their emotions; with few of them,
+    # DailyDialog has its 82% of neutral texts.
+    times: Mapping[str, float] = field(default_factory=lambda: {"dailydialog_reccon": 0.2})
     block: int = 60_000  # texts drawn at a time, then sorted by length into batches
 
 
@@ -49,7 +50,7 @@ def balance(rows: Rows, drawing: Drawing) -> NDArray[np.float64]:
     within = (drawn / drawn.sum(1, keepdims=True)).reshape(-1)  # share of a class in its dataset
     weight = sizes[dataset] ** drawing.dataset_power * within[cell] / counts[cell]
     weight = np.where(np.isin(rows.language, FIRST), drawing.first, 1.0) * weight
-    for name, share in drawing.rarer.items():
+    for name, share in drawing.times.items():
         weight = np.where(rows.dataset == name, share * weight, weight)
     return weight / weight.sum()
 

@@ -62,33 +62,34 @@ SECOND = Config(
     drawing=Drawing(versions=(0.25, 0.1, 0.15, 0.15, 0.175, 0.175), first=6.0, dataset_power=0.7),
 )
 # The third is the mean of two networks that go on from there in different ways. The texts of everyday platforms, which
-# most people bring, come more often to one of them.
-THIRD = (
-    replace(
-        SECOND,
-        seed=3,
-        taught=0.95,
-        rate=1e-3,
-        word_rate=4e-3,
-        drawing=replace(
-            SECOND.drawing,
-            first=9.0,
-            dataset_power=0.8,
-            class_power=0.75,
-            rarer={**SECOND.drawing.rarer, "goemotions": 2.5, "smp2020_usual": 1.8},
-        ),
-    ),
-    replace(
-        SECOND,
-        seed=4,
-        taught=0.95,
-        rate=1e-3,
-        word_rate=4e-3,
-        word_alone=0.35,
-        drawing=replace(SECOND.drawing, first=8.0, dataset_power=0.8, class_power=0.6, loose=0.4),
+# most people bring, come more often.
+THIRD = replace(
+    SECOND,
+    steps=20_000,
+    taught=0.95,
+    rate=1e-3,
+    word_rate=4e-3,
+    drawing=replace(
+        SECOND.drawing,
+        first=9.0,
+        dataset_power=0.8,
+        class_power=0.75,
+        times={**SECOND.drawing.times, "goemotions": 2.5, "smp2020_usual": 1.8},
     ),
 )
-GENERATIONS = ((Config(),), (SECOND,), THIRD)
+TWIN = replace(
+    THIRD,
+    steps=16_000,
+    seed=2,
+    word_alone=0.35,
+    drawing=replace(
+        THIRD.drawing,
+        class_power=0.6,
+        loose=0.4,
+        times={**SECOND.drawing.times, "goemotions": 3.0, "smp2020_usual": 2.0},
+    ),
+)
+GENERATIONS = ((Config(),), (SECOND,), (THIRD, TWIN))
 
 
 class Table:
