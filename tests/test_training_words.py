@@ -12,7 +12,7 @@ from training.text.data import LABELS, LOOSE, Rows, encode
 from training.text.evaluate import logits_of, score
 from training.text.grams import parts, split, stretches
 from training.text.network import Shape, build
-from training.text.train import Table, Words
+from training.text.words import Table, Words
 
 ANGRY, HAPPY, NEUTRAL, SAD = (LABELS.index(name) for name in ("angry", "happy", "neutral", "sad"))
 TEXTS = ["disgusting disgusted disgust", "joyful joyfully enjoy", "今天很开心", "今天不开心"] * 20
