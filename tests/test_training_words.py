@@ -12,6 +12,7 @@ from training.text.data import LABELS, LOOSE, Rows, encode
 from training.text.evaluate import logits_of, score
 from training.text.grams import parts, split, stretches
 from training.text.network import Shape, build
+from training.text.taught import leanings, taught
 from training.text.words import Table, Words
 
 ANGRY, HAPPY, NEUTRAL, SAD = (LABELS.index(name) for name in ("angry", "happy", "neutral", "sad"))
@@ -131,6 +132,23 @@ def test_offsets_put_each_language_right_by_itself() -> None:
     few = np.flatnonzero((rows.label != SAD) | (np.cumsum((rows.label == SAD) & (rows.language == "zh")) <= 20))
     rare = Rows(rows.tokens, rows.first, *(getattr(rows, name)[few] for name in list(vars(rows))[2:]))
     assert not offsets(said[few], groups[few], rare)[1, SAD]  # twenty texts are too few to say
+
+
+def test_teachers_lean_towards_what_they_name_too_seldom() -> None:
+    rows = made_up(6000)
+    logits = rows.target * 1.0
+    logits[rows.language == "en", NEUTRAL] += 1.2
+    said = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    said[rows.language == "fi"] = np.nan
+    found = leanings(said, rows)
+    assert not found[rows.language != "en"].any()
+    english = found[rows.language == "en"]
+    assert (english == english[0]).all() and english[0, NEUTRAL] <= english[0, HAPPY] - 0.19
+    target = taught([rows, rows], 0.5, said[None], lean=found)[1].target
+    assert np.allclose(target.sum(1), 1, atol=1e-6) and np.array_equal(target[rows.language == "fi"],
+                                                                      rows.target[rows.language == "fi"])  # fmt: skip
+    mixed = (0.5 * rows.target + 0.5 * said) * np.exp(found)
+    assert np.allclose(target[rows.language == "en"], (mixed / mixed.sum(1, keepdims=True))[rows.language == "en"])
 
 
 def test_the_last_layer_takes_offsets_and_temperature(monkeypatch: pytest.MonkeyPatch) -> None:

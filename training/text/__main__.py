@@ -25,7 +25,7 @@ from training.text.data import CACHE, LABELS, PERMISSIVE, TIERS, VERSIONS, Rows,
 from training.text.evaluate import beaten, calibration_error, logits_of, scores
 from training.text.export import export
 from training.text.network import Reader
-from training.text.taught import linear_opinions, network_opinions, taught
+from training.text.taught import leanings, linear_opinions, network_opinions, taught
 from training.text.train import GENERATIONS, Config, fresh, mean, shorter, train
 from training.text.vectors import begun
 
@@ -40,7 +40,8 @@ def learned(versions: list[Rows], loose: list[Rows], linear: NDArray[np.float32]
     for number, configs in enumerate(generations):
         states = []
         for twin, config in enumerate(configs):
-            batches = Batches(taught([*versions, *loose], config.taught, *opinions), config.drawing)
+            lean = config.lean * leanings(linear[0], versions[0])
+            batches = Batches(taught([*versions, *loose], config.taught, *opinions, lean=lean), config.drawing)
             checkpoint = cache / f"generation-{number}-{twin}-{name}.pt"
             states.append(train(batches, deepcopy(model), parts, config, checkpoint=checkpoint).state_dict())
         model.load_state_dict(mean(states))

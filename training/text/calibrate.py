@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from transformers import ModernBertForSequenceClassification
 
 from training.text.data import LABELS, Rows
-from training.text.evaluate import SEVEN, YARDSTICK, logits_of, score
+from training.text.evaluate import SEVEN, YARDSTICK, climb, logits_of, score
 from training.text.tokens import FIRST
 
 GROUPS = (*FIRST, "others")  # languages that get offsets of their own
@@ -40,12 +40,11 @@ def tell_apart(features: NDArray[np.float32], groups: NDArray[np.float32], *, pu
     return np.linalg.solve(square, features.T.astype(np.float64) @ groups).astype(np.float32)
 
 
-def offsets(said: NDArray[np.float32], groups: NDArray[np.float32], rows: Rows, *, rounds: int = 4
-            ) -> NDArray[np.float32]:  # fmt: skip
-    """What to add to each class's logit for a text of each group, (K, 8); `groups` (N, K) says how far it belongs.
+def offsets(said: NDArray[np.float32], groups: NDArray[np.float32], rows: Rows) -> NDArray[np.float32]:
+    """What to add to each class in each group of texts, (K, 8); `groups` (N, K) says how far a text belongs.
 
-    Learning draws rare classes too often, or not often enough. Found class by class in small steps: the best sum of
-    accuracy and macro-F1 over the parts that have a yardstick, and over all texts, less the offsets' cost.
+    Learning draws rare classes too often, or not often enough. The best sum of accuracy and macro-F1 over the parts
+    that have a yardstick, and over all texts, less the offsets' cost.
     """
     kinds = {"dataset": rows.dataset, "language": rows.language}
     parts = [kinds[kind] == name for kind, name in map(str.split, YARDSTICK)]
@@ -57,18 +56,7 @@ def offsets(said: NDArray[np.float32], groups: NDArray[np.float32], rows: Rows, 
         return sum(one.accuracy + one.f1 for one in found) - COST * float(np.abs(added).sum())
 
     counts = groups.round().T @ (rows.label[:, None] == np.arange(len(LABELS)))  # (K, 8)
-    free = np.argwhere((counts >= FEW) & SEVEN)
-    best = np.zeros(counts.shape, np.float32)
-    record = worth(best)
-    for step in np.geomspace(0.4, 0.05, rounds):
-        for group, label in free:
-            for sign in (-1, 1):
-                tried = best.copy()
-                tried[group, label] = np.clip(tried[group, label] + sign * step, -MOST, MOST)
-                reached = worth(tried)
-                if reached > record:
-                    best, record = tried, reached
-    return best
+    return climb(worth, np.argwhere((counts >= FEW) & SEVEN), np.zeros(counts.shape, np.float32), most=MOST)
 
 
 def temperature(said: NDArray[np.float32], rows: Rows) -> float:

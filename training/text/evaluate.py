@@ -1,5 +1,6 @@
 """How good a network is: accuracy and macro-F1 beside the majority and the yardstick, per dataset and language."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +76,24 @@ def scores(said: NDArray[np.float32], rows: Rows) -> dict[str, Score]:
         found[f"language {name}"] = score(said, rows, rows.language == name)
     found["all"] = score(said, rows, np.ones(len(rows), bool))
     return found
+
+
+def climb(worth: Callable[[NDArray[np.float32]], float], free: NDArray[np.int64], best: NDArray[np.float32], *,
+          most: float, steps: Iterable[float] = (0.4, 0.2, 0.1, 0.05)) -> NDArray[np.float32]:  # fmt: skip
+    """Change some numbers, one after the other in smaller and smaller steps, for as long as that is worth more.
+
+    `free` (F, D) says which numbers of `best` may change, by `most` either way from nought.
+    """
+    record = worth(best)
+    for step in steps:
+        for at in map(tuple, free):
+            for sign in (-1, 1):
+                tried = best.copy()
+                tried[at] = np.clip(tried[at] + sign * step, -most, most)
+                reached = worth(tried)
+                if reached > record:
+                    best, record = tried, reached
+    return best
 
 
 def beaten(found: dict[str, Score]) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class Config:
     steps: int = 13_000
     kept: int = 7000  # step whose weights are averaged with the last ones: less deep in the training texts; 0: none
     taught: float = 0.8  # of the target, for what teachers say
+    lean: float = 0.0  # how far teachers lean towards rare classes: 1 is what serves the figures best
     rate: float = 2e-3
     word_rate: float = 1e-2  # words learn faster: each is in few batches
     warm: int = 200  # steps
@@ -66,7 +67,8 @@ SECOND = Config(
 THIRD = replace(
     SECOND,
     steps=20_000,
-    taught=0.95,
+    taught=0.97,
+    lean=1.0,
     rate=1e-3,
     word_rate=4e-3,
     drawing=replace(
