@@ -48,8 +48,7 @@ case "$command" in
     shift
     install test
     cd "$root"
-    # A process for each processor, up to four, each with whole files; -n 0 for one process.
-    exec "$venv/bin/python" -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile "$@" ;;
+    exec "$venv/bin/python" -m pytest "$@" ;;
   setup)
     install app ;;
   "")

@@ -1,9 +1,13 @@
 """What every test may use, and the order: quick tests, then the browser, then slow ones if asked for."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).resolve().parent.parent
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # ONNX Runtime reads it when it is imported
 
 
@@ -20,6 +24,22 @@ def pytest_collection_modifyitems(config, items):
         config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]
     items.sort(key=_cost)  # stable: files keep their own order
+
+
+def pytest_collection_finish(session):
+    """Let mypy run beside the other tests: it takes half a minute of one core, and its test waits for it."""
+    if any(item.name == "test_mypy_finds_nothing" for item in session.items):
+        command = [sys.executable, "-m", "mypy"]
+        session.config.mypy = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+
+def pytest_unconfigure(config):
+    process = getattr(config, "mypy", None)
+    if process is not None and process.poll() is None:  # the session ended before its test
+        process.kill()
+        process.communicate()
 
 
 def _cost(item):
