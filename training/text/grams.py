@@ -32,9 +32,9 @@ def parts(tokenizer: PreTrainedTokenizerFast) -> csr_matrix:
     spelled = tokenizer.batch_decode([[token] for token in range(len(tokenizer))], clean_up_tokenization_spaces=False)
     made = [() if "\ufffd" in token or token in tokenizer.all_special_tokens else stretches(token.replace(" ", SPACE))
             for token in spelled]  # fmt: skip
-    names, count = np.unique([part for parts in made for part in sorted(parts)], return_counts=True)
+    names, count = np.unique([stretch for word in made for stretch in sorted(word)], return_counts=True)
     number = {name: at for at, name in enumerate(names[count > 1])}
-    rows = [(row, number[part]) for row, parts in enumerate(made) for part in sorted(parts) if part in number]
+    rows = [(row, number[one]) for row, word in enumerate(made) for one in sorted(word) if one in number]
     at = np.array(rows, np.int64).reshape(-1, 2)
     found = csr_matrix((np.ones(len(at), np.float32), at.T), shape=(len(made), len(number)))
     return diags_array(1 / np.asarray(found.sum(1)).ravel().clip(1)).astype(np.float32) @ found
