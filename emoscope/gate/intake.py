@@ -92,7 +92,7 @@ class Intake:
         self._arriving.add(body)
         try:
             await self.app(scope, body.receive, body.send)
-        except Exception:
+        except Exception:  # whatever the application makes of a body that was cut off: its answer is out already
             if not body.refused:
                 raise
             log.debug("a request was refused while it arrived", exc_info=True)

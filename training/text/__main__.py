@@ -36,12 +36,13 @@ def learned(versions: list[Rows], loose: list[Rows], linear: NDArray[np.float32]
             generations: list[list[Config]], *, cache: Path, name: str) -> Reader:  # fmt: skip
     """Train one generation after the other, each from the mean of the networks of the one before."""
     (first,), parts, opinions = generations[0], grams.parts(tokenizer), [linear]
+    lean = leanings(linear[0], versions[0])
     model = fresh(begun(versions[0], len(tokenizer), first.shape.width, cache=cache), first)
     for number, configs in enumerate(generations):
         states = []
         for twin, config in enumerate(configs):
-            lean = config.lean * leanings(linear[0], versions[0])
-            batches = Batches(taught([*versions, *loose], config.taught, *opinions, lean=lean), config.drawing)
+            texts = taught([*versions, *loose], config.taught, *opinions, lean=config.lean * lean)
+            batches = Batches(texts, config.drawing)
             checkpoint = cache / f"generation-{number}-{twin}-{name}.pt"
             states.append(train(batches, deepcopy(model), parts, config, checkpoint=checkpoint).state_dict())
         model.load_state_dict(mean(states))
